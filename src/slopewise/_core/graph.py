@@ -1,0 +1,495 @@
+"""Primitive, Node and `bind`: how an operation is applied, and how it is recorded.
+
+Invariant: a Node is written once and holds only what its derivative reads. Eager operations that
+need gradients and operations on abstract values record the same Nodes, so one graph serves the
+tape, the transforms and the compiler. Nodes are numbered in creation order, which is a topological
+order. It is separate because everything else is a reader of what is recorded here.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from slopewise._core.aval import Aval, broadcast_shapes
+from slopewise._core.quiet import hush, restore
+from slopewise._core.rules import (
+    Derivative,
+    Index,
+    Linear,
+    Lowering,
+    Multilinear,
+    Partials,
+    Pointwise,
+    Samples,
+    Text,
+    View,
+    Zero,
+)
+from slopewise._core.source import explain
+from slopewise._core.state import enable_grad, state
+from slopewise._core.value import Array, Value, new_value, owner_of
+from slopewise.errors import GradientError, ShapeError, SlopewiseError
+
+PACKAGE = str(Path(__file__).resolve().parent.parent)
+_next_number = count().__next__
+_ndarray = np.ndarray
+_getframe = sys._getframe  # pyright: ignore[reportPrivateUsage]
+_asarray = np.asarray
+
+Edge = Any  # Node | Value (a leaf) | None (no gradient flows)
+
+
+class Primitive:
+    """One operation, stated once: value, derivative, lowering, wording.
+
+    Calling it with arrays alone evaluates it at once; with Values it is recorded where needed.
+
+    Attributes
+    ----------
+    name : str
+        Its name in graphs and messages.
+    value : callable
+        NumPy reference `(*operands, **params) -> array` (or a tuple of arrays).
+    derivative, lowering : Derivative, Lowering
+        One of the kinds in `rules`.
+    abstract : callable
+        `(*avals, **params) -> Aval` (or a tuple of Avals).
+    batch : callable
+        `(operands, batched, size, **params) -> result`, batch axes first; used by `vmap`.
+    samples : callable
+        `(rng) -> [Sample, ...]`, what the registry test runs it on.
+    text : Text
+        The name of the rule in two languages, and its formula.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        value: Callable[..., Any],
+        derivative: Derivative,
+        lowering: Lowering,
+        abstract: Callable[..., Any],
+        batch: Callable[..., Any],
+        samples: Samples,
+        text: Text,
+    ) -> None:
+        self.name = name
+        self.value = value
+        self.kernel = value
+        self.derivative = derivative
+        self.lowering = lowering
+        self.abstract = abstract
+        self.batch = batch
+        self.samples = samples
+        self.text = text
+        self.recognise: Callable[..., Any] | None = None
+        self.remember: Callable[..., bool] | None = None
+        self.quiet = isinstance(lowering, (View, Index))
+        self.pointwise = type(lowering) is Pointwise
+        self.differentiable = type(derivative) is not Zero
+        self.keep = _positions_kept(derivative)
+
+    def __repr__(self) -> str:
+        return self.name
+
+    def __call__(self, *operands: Any, **params: Any) -> Any:
+        for x in operands:
+            if isinstance(x, Value):
+                return bind(self, operands, params)
+        return self.kernel(*operands, **params)
+
+
+def _positions_kept(derivative: Derivative) -> Callable[[int, list[Any]], bool]:
+    """Return `(position, edges) -> whether the rule reads the operand there`."""
+    if isinstance(derivative, Partials):
+        mask = derivative.keep
+        return lambda i, _edges: mask[i]
+    if isinstance(derivative, Multilinear):
+        return lambda i, edges: any(e is not None for j, e in enumerate(edges) if j != i)
+    if isinstance(derivative, Linear):
+        wrt = derivative.wrt
+        return lambda i, _edges: wrt is not None and i not in wrt
+    return lambda _i, _edges: True
+
+
+class Node:
+    """One recorded application of a primitive.
+
+    `edges[i]` leads to where operand i came from: a Node, a leaf Value, or None where no gradient
+    flows. `operands[i]` is its array where the derivative reads it, else None; `guards` are the
+    (storage, version, array) of what is kept. `output` is not -1 for one of several outputs.
+    Only nodes of abstract values can be inactive: no gradient flows through those.
+    """
+
+    guards: Any = ()
+    hooks: list[Any] | None = None
+    retained: Any = None
+    bypass: Any = None
+    output: int = -1
+    active: bool = True
+
+    def __init__(
+        self,
+        primitive: Primitive,
+        edges: tuple[Edge, ...],
+        operands: tuple[Any, ...] | None,
+        out: Any,
+        params: dict[str, Any],
+        shape: tuple[int, ...],
+        dtype: np.dtype[Any],
+    ) -> None:
+        self.primitive = primitive
+        self.edges = edges
+        self.operands = operands
+        self.out = out
+        self.params = params
+        self.shape = shape
+        self.dtype = dtype
+        self.order = _next_number()
+        frame = _getframe(2)
+        code = frame.f_code
+        while code.co_filename.startswith(PACKAGE) and frame.f_back is not None:
+            frame = frame.f_back
+            code = frame.f_code
+        self.place = (code, frame.f_lasti)
+
+    def __repr__(self) -> str:
+        return f"<{self.primitive.name} -> {self.dtype}{list(self.shape)}>"
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def aval(self) -> Aval:
+        return Aval(self.shape, self.dtype)
+
+
+class _Engine:
+    """Primitives that recording itself needs; the registry installs them once."""
+
+    broadcast: Primitive
+    stop: Primitive
+
+
+engine = _Engine()
+
+
+def next_order() -> int:
+    """Return a number that all nodes made so far are below, and all later ones above."""
+    return _next_number()
+
+
+def bind(primitive: Primitive, operands: tuple[Any, ...], params: dict[str, Any]) -> Any:
+    """Apply a primitive to operands of which at least one is a Value."""
+    recording = state.grad_enabled
+    tracked = False
+    arrays: list[Any] = []
+    for x in operands:
+        if isinstance(x, Value):
+            array = x._value
+            if array is None:
+                return _bind_abstract(primitive, operands, params)
+            if x._storage.rewriter is not None:
+                _check_rewriter(x, primitive)
+            if recording and x._requires_grad:
+                tracked = True
+            arrays.append(array)
+        else:
+            arrays.append(x)
+    if primitive.recognise is not None:
+        better = primitive.recognise(operands, tracked)
+        if better is not None:
+            return _bind_bypassed(primitive, operands, arrays, params, better, tracked)
+    token = hush()
+    try:
+        out = primitive.kernel(*arrays, **params)
+    except SlopewiseError as error:
+        raise type(error)(explain(str(error), operands)) from None
+    except (ValueError, IndexError, TypeError, np.linalg.LinAlgError) as error:
+        raise ShapeError(explain(f"{primitive.name}: {error}", operands)) from error
+    finally:
+        restore(token)
+    if type(out) is tuple:
+        return _wrap_many(primitive, operands, arrays, params, out, tracked)
+    if type(out) is not _ndarray:
+        out = _asarray(out)
+    result = new_value(out, None, False)
+    if primitive.quiet and out.base is not None:
+        for x in operands:
+            if isinstance(x, Value) and owner_of(out) is owner_of(x._value):  # type: ignore[arg-type]
+                result._storage = x._storage
+                break
+    if tracked and primitive.differentiable and out.dtype.kind == "f":
+        result._edge = record(primitive, operands, arrays, params, out, result)
+        result._requires_grad = True
+    if primitive.remember is not None and primitive.remember(operands):
+        result._origin = (Origin(primitive, operands, params), result._storage.version)
+    return result
+
+
+def record(
+    primitive: Primitive,
+    operands: tuple[Any, ...],
+    arrays: list[Any],
+    params: dict[str, Any],
+    out: Any,
+    result: Value | None,
+) -> Node:
+    """Make the node of an eager operation, keeping only what the derivative reads."""
+    edges: list[Edge] = []
+    pointwise = primitive.pointwise
+    shape: tuple[int, ...] = () if type(out) is tuple else out.shape
+    dtype = out[0].dtype if type(out) is tuple else out.dtype
+    for x in operands:
+        if isinstance(x, Value) and x._requires_grad:
+            edge: Edge = x._edge if x._edge is not None else x
+            if pointwise and edge.shape != shape:
+                # Broadcasting is a node of its own, but its value is never materialised here:
+                # NumPy broadcasts the operand as it reads it.
+                edge = Node(
+                    engine.broadcast, (edge,), (None,), None, {"shape": shape}, shape, dtype
+                )
+            edges.append(edge)
+        else:
+            edges.append(None)
+    guards: list[Any] = []
+    kept: list[Any] = []
+    keep = primitive.keep
+    for i, x in enumerate(operands):
+        array = arrays[i]
+        if type(array) is not _ndarray:
+            kept.append(array)
+        elif not keep(i, edges):
+            kept.append(Aval(array.shape, array.dtype) if edges[i] is None else None)
+        else:
+            if isinstance(x, Value):
+                storage = x._storage
+                if storage.exported:
+                    array = array.copy()
+                else:
+                    storage.saved = True
+                    guards.append((storage, storage.version, array))
+            kept.append(array)
+    node = Node(primitive, tuple(edges), tuple(kept), None, params, shape, dtype)
+    if primitive.derivative.keep_out:
+        node.out = out
+        if result is not None:
+            result._storage.saved = True
+            guards.append((result._storage, result._storage.version, out))
+    node.guards = guards
+    return node
+
+
+def _check_rewriter(x: Value, primitive: Primitive) -> None:
+    """Refuse an alias whose recorded history lacks an in-place change made through another one."""
+    rewriter = x._storage.rewriter()
+    if rewriter is not x and state.grad_enabled:
+        raise GradientError(
+            explain(
+                f"{primitive.name}: its operand shares memory with a tensor that was changed in"
+                " place while gradients were recorded, and its own history does not know that"
+                " change. Use the changed tensor itself, or take a .clone() before the change.",
+                (x,),
+            )
+        )
+
+
+def _wrap_many(
+    primitive: Primitive,
+    operands: tuple[Any, ...],
+    arrays: list[Any],
+    params: dict[str, Any],
+    outs: tuple[Any, ...],
+    tracked: bool,
+) -> tuple[Any, ...]:
+    outs = tuple(_asarray(out) for out in outs)
+    results = tuple(new_value(out, None, False) for out in outs)
+    if tracked and primitive.differentiable:
+        parent = record(primitive, operands, arrays, params, outs, None)
+        if parent.out is not None:
+            parent.guards.extend((r._storage, 0, o) for r, o in zip(results, outs, strict=True))
+            for r in results:
+                r._storage.saved = True
+        for i, (result, out) in enumerate(zip(results, outs, strict=True)):
+            if out.dtype.kind == "f":
+                result._edge = select_output(parent, i, Aval(out.shape, out.dtype))
+                result._requires_grad = True
+    return results
+
+
+def select_output(parent: Node, i: int, aval: Aval) -> Node:
+    """Return the node that stands for output `i` of a node with several outputs."""
+    node = Node(parent.primitive, (parent,), (None,), None, {}, aval.shape, aval.dtype)
+    node.output = i
+    return node
+
+
+def aval_of(x: Any) -> Aval:
+    """Return the aval of a Value, an array or a Python number."""
+    if isinstance(x, Value):
+        return x.aval
+    array = x if isinstance(x, np.ndarray) else np.asarray(x)
+    return Aval(array.shape, array.dtype)
+
+
+def _bind_abstract(
+    primitive: Primitive, operands: tuple[Any, ...], params: dict[str, Any]
+) -> Any:
+    """Record an operation of which an operand has no numbers: everything is kept."""
+    if primitive.pointwise:
+        shapes = [x.shape for x in operands if isinstance(x, (Value, np.ndarray))]
+        shape = broadcast_shapes(*shapes, operation=primitive.name)
+        operands = tuple(
+            engine.broadcast(x, shape=shape)
+            if isinstance(x, (Value, np.ndarray)) and x.shape != shape
+            else x
+            for x in operands
+        )
+    aval = primitive.abstract(*(_aval_or_number(x) for x in operands), **params)
+    edges: list[Edge] = []
+    arrays: list[Any] = []
+    tracked = False
+    for x in operands:
+        if isinstance(x, Value):
+            arrays.append(x._value)
+            if x._value is None:
+                edges.append(x._edge)
+                tracked = tracked or x._requires_grad
+            elif x._requires_grad:
+                edges.append(x._edge if x._edge is not None else x)
+                tracked = True
+            else:
+                edges.append(None)
+        else:
+            arrays.append(x)
+            edges.append(None)
+    if tracked and not state.grad_enabled:
+        # Replaying the graph must not record what was traced without gradients.
+        cut = tuple(engine.stop(x) if isinstance(x, Value) else x for x in operands)
+        with enable_grad():
+            return _bind_abstract(primitive, cut, params)
+    tracked = tracked and primitive.differentiable
+    avals = aval if isinstance(aval, tuple) else (aval,)
+    first = avals[0]
+    node = Node(primitive, tuple(edges), tuple(arrays), None, params, first.shape, first.dtype)
+    node.active = tracked
+    if not isinstance(aval, tuple):
+        return new_value(None, node, tracked and aval.dtype.kind == "f")
+    node.out = aval
+    results: list[Any] = []
+    for i, a in enumerate(aval):
+        edge = select_output(node, i, a)
+        edge.active = tracked and a.dtype.kind == "f"
+        results.append(new_value(None, edge, edge.active))
+    return tuple(results)
+
+
+def _aval_or_number(x: Any) -> Any:
+    return aval_of(x) if isinstance(x, (Value, np.ndarray)) else x
+
+
+def operand_at(node: Node, i: int) -> Any:
+    """Return operand `i` of a node as the operation saw it, attached to the graph."""
+    edge = node.edges[i]
+    assert node.operands is not None
+    array = node.operands[i]
+    if edge is None:
+        return array
+    if isinstance(edge, Value):
+        return edge
+    if array is not None and array.shape != edge.shape:
+        array = np.broadcast_to(array, edge.shape)
+    return new_value(array, edge, True)
+
+
+# --- origins: what a result of a closed list of heads was made from ---------------------------
+
+
+class Origin:
+    """How a remembered result was made; valid while its operands are unchanged.
+
+    Operands are kept without origins of their own beyond what a recogniser looks at, so that a long
+    chain of heads does not keep itself alive.
+    """
+
+    def __init__(
+        self, primitive: Primitive, operands: tuple[Any, ...], params: dict[str, Any]
+    ) -> None:
+        self.primitive = primitive
+        self.operands = tuple(
+            _without_old_origins(x) if isinstance(x, Value) else x for x in operands
+        )
+        self.params = params
+        self.versions = tuple(
+            x._storage.version if isinstance(x, Value) else 0 for x in operands
+        )
+
+    def valid(self) -> bool:
+        return all(
+            not isinstance(x, Value)
+            or (x._storage.version == v and not x._storage.exported)
+            for x, v in zip(self.operands, self.versions, strict=True)
+        )
+
+
+_DEPTH = 4
+
+
+def _without_old_origins(x: Value, depth: int = _DEPTH) -> Value:
+    """Return `x`, or a copy of it that remembers at most `depth` steps."""
+    steps = 0
+    at: Any = x
+    while isinstance(at, Value) and at._origin is not None:
+        steps += 1
+        if steps > depth:
+            stripped = new_value(x._value, x._edge, x._requires_grad)
+            stripped._storage = x._storage
+            return stripped
+        at = next((o for o in at._origin[0].operands if isinstance(o, Value)), None)
+    return x
+
+
+def origin_of(x: Any) -> Origin | None:
+    """Return how `x` was made, if that is remembered and nothing was changed since."""
+    if not isinstance(x, Value) or x._origin is None:
+        return None
+    origin, version = x._origin
+    if x._storage.version != version or x._storage.exported or not origin.valid():
+        return None
+    return origin
+
+
+def _bind_bypassed(
+    primitive: Primitive,
+    operands: tuple[Any, ...],
+    arrays: list[Any],
+    params: dict[str, Any],
+    better: tuple[Any, tuple[Any, ...]],
+    tracked: bool,
+) -> Any:
+    """Record a recognised composition: the value and the gradient take the better way.
+
+    The node keeps its ordinary edges too, so that hooks and gradients of the values that are
+    passed by still work.
+    """
+    replacement, passed = better
+    out: Array = replacement._value
+    result = new_value(out, None, False)
+    result._origin = replacement._origin
+    if tracked:
+        node = record(primitive, operands, arrays, params, out, result)
+        # A detached value, or a leaf made of one, is not passed by: its gradient ends there.
+        if replacement._requires_grad and all(isinstance(p._edge, Node) for p in passed):
+            edge = replacement._edge if replacement._edge is not None else replacement
+            node.bypass = (edge, tuple(p._edge for p in passed))
+        result._edge = node
+        result._requires_grad = True
+    return result

@@ -1,0 +1,141 @@
+"""The few switches of a thread: gradient mode, default dtype, the tracing depth.
+
+Invariant: every switch is thread-local and is changed only by the context managers here or by an
+explicit setter. It is separate so that no other module holds mutable global state.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ContextDecorator, contextmanager
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from slopewise.errors import DTypeError
+
+
+class _State(threading.local):
+    grad_enabled: bool = True
+    default_dtype: np.dtype[Any] = np.dtype(np.float32)
+    anomaly: bool = False
+
+
+state = _State()
+
+
+class _GradMode(ContextDecorator):
+    """Set gradient recording inside a `with` block or a decorated function."""
+
+    _enabled: bool
+
+    def __init__(self, enabled: bool) -> None:
+        self._enabled = enabled
+        self._previous: list[bool] = []
+
+    def __enter__(self) -> None:
+        self._previous.append(state.grad_enabled)
+        state.grad_enabled = self._enabled
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        state.grad_enabled = self._previous.pop()
+
+    def _recreate_cm(self) -> _GradMode:
+        return type(self).__new__(type(self))._reset(self._enabled)
+
+    def _reset(self, enabled: bool) -> _GradMode:
+        _GradMode.__init__(self, enabled)
+        return self
+
+    def __call__(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        return super().__call__(func)
+
+
+class no_grad(_GradMode):
+    """Record no gradients inside; a context manager and a decorator, as in PyTorch.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> w = sw.tensor(4.0, requires_grad=True)
+    >>> with sw.no_grad():
+    ...     (w * 2).requires_grad
+    False
+    """
+
+    def __init__(self) -> None:
+        super().__init__(False)
+
+
+class enable_grad(_GradMode):
+    """Record gradients inside, also within an outer `no_grad`."""
+
+    def __init__(self) -> None:
+        super().__init__(True)
+
+
+class set_grad_enabled(_GradMode):
+    """Switch gradient recording at once; as a context manager, until the block ends."""
+
+    def __init__(self, mode: bool) -> None:
+        super().__init__(mode)
+        self._previous.append(state.grad_enabled)
+        state.grad_enabled = mode
+
+    def __enter__(self) -> None:
+        state.grad_enabled = self._enabled
+
+
+def is_grad_enabled() -> bool:
+    """Return whether operations are recorded for differentiation."""
+    return state.grad_enabled
+
+
+def get_default_dtype() -> np.dtype[Any]:
+    """Return the dtype that Python floats get in `tensor(...)`."""
+    return state.default_dtype
+
+
+def set_default_dtype(dtype: Any) -> None:
+    """Set the dtype that Python floats get in `tensor(...)`: float32 or float64.
+
+    Raises
+    ------
+    DTypeError
+        If `dtype` is not float32 or float64.
+    """
+    chosen = np.dtype(dtype)
+    if chosen not in (np.dtype(np.float32), np.dtype(np.float64)):
+        raise DTypeError(
+            f"set_default_dtype: {chosen} cannot be a default; use float32 or float64."
+        )
+    state.default_dtype = chosen
+
+
+@contextmanager
+def detect_anomaly() -> Iterator[None]:
+    """Turn a NaN or infinite gradient at a singular point into an error with its source line.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> x = sw.tensor(0.0, requires_grad=True)
+    >>> with sw.autograd.detect_anomaly():
+    ...     sw.sqrt(x).backward()
+    Traceback (most recent call last):
+    ...
+    slopewise.errors.GradientError: sqrt: ...
+    """
+    previous = state.anomaly
+    state.anomaly = True
+    try:
+        yield
+    finally:
+        state.anomaly = previous

@@ -1,0 +1,120 @@
+"""From a function to a Graph: tracing with abstract values, and replaying what was traced.
+
+Invariant: a Graph lists exactly the nodes between its inputs and outputs, in creation order; what
+the function closed over stays outside and is read through the edges. It is separate because the
+transforms and the compiler start from a Graph, and eager code never makes one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from slopewise._core.aval import Aval
+from slopewise._core.graph import Edge, Node, Primitive, operand_at
+from slopewise._core.rules import Generate, Text, Zero
+from slopewise._core.value import Value, new_value
+
+PLACEHOLDER = Primitive(
+    "placeholder",
+    value=lambda *, aval: aval,
+    derivative=Zero(),
+    lowering=Generate("input"),
+    abstract=lambda *, aval: aval,
+    batch=lambda operands, batched, size, **params: None,
+    samples=lambda rng: (),
+    text=Text("input", "입력", "x"),
+)
+
+
+def placeholder(aval: Aval, *, requires_grad: bool = False) -> Any:
+    """Return an abstract Value that stands for an input of the traced function."""
+    node = Node(PLACEHOLDER, (), (), None, {"aval": aval}, aval.shape, aval.dtype)
+    node.active = requires_grad
+    return new_value(None, node, requires_grad)
+
+
+def ancestors(edges: Iterable[Edge]) -> list[Node]:
+    """Return all nodes above the given edges, in creation (topological) order."""
+    seen: set[Node] = set()
+    pending = [e for e in edges if isinstance(e, Node)]
+    while pending:
+        node = pending.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        for edge in node.edges:
+            if isinstance(edge, Node) and edge not in seen:
+                pending.append(edge)
+        if node.bypass is not None and isinstance(node.bypass[0], Node):
+            pending.append(node.bypass[0])
+    return sorted(seen, key=lambda n: n.order)
+
+
+class Graph:
+    """A traced function: input nodes, the nodes that depend on them, and outputs.
+
+    An output is a Node of the graph, or whatever the function returned that does not depend on
+    the inputs (a Value or an array).
+    """
+
+    __slots__ = ("inputs", "nodes", "outputs")
+
+    def __init__(self, inputs: Sequence[Edge], outputs: Sequence[Any]) -> None:
+        self.inputs: tuple[Edge, ...] = tuple(inputs)
+        depends: set[Node] = set(self.inputs)
+        self.nodes: list[Node] = []
+        heads = [v._edge for v in outputs if isinstance(v, Value)]
+        for node in ancestors(heads):
+            if node not in depends and any(e in depends for e in node.edges if e is not None):
+                depends.add(node)
+                self.nodes.append(node)
+        self.outputs = tuple(
+            v._edge if isinstance(v, Value) and v._edge in depends else v for v in outputs
+        )
+
+    def __call__(self, *arguments: Any) -> list[Any]:
+        """Apply the graph to arrays (evaluated at once) or Values (recorded)."""
+        results: dict[Any, Any] = dict(zip(self.inputs, arguments, strict=True))
+        for node in self.nodes:
+            if node.output >= 0:
+                results[node] = results[node.edges[0]][node.output]
+                continue
+            operands = [
+                results[e] if e in results else operand_at(node, i)
+                for i, e in enumerate(node.edges)
+            ]
+            results[node] = node.primitive(*operands, **node.params)
+        return [
+            results[o] if isinstance(o, (Node, Value)) and o in results else o
+            for o in self.outputs
+        ]
+
+    def capture(self) -> list[Any]:
+        """Make what the function closed over further inputs of the graph; return its Values."""
+        inside = {*self.inputs, *self.nodes}
+        captured: dict[Any, Any] = {}
+        for node in self.nodes:
+            for i, edge in enumerate(node.edges):
+                if edge is not None and edge not in inside and edge not in captured:
+                    captured[edge] = operand_at(node, i)
+        outputs: list[Any] = []
+        for out in self.outputs:
+            if isinstance(out, Value) and (out._edge is not None or out._requires_grad):
+                edge = out if out._edge is None else out._edge
+                captured.setdefault(edge, out)
+                outputs.append(edge)
+            else:
+                outputs.append(out)
+        self.inputs = (*self.inputs, *captured)
+        self.outputs = tuple(outputs)
+        return list(captured.values())
+
+
+def trace(function: Callable[..., Any], avals: Sequence[Aval]) -> tuple[Graph, Any]:
+    """Trace a function of flat Values; return its graph and the structure it returned."""
+    from slopewise._core.tree import flatten
+
+    inputs = [placeholder(aval) for aval in avals]
+    leaves, structure = flatten(function(*inputs))
+    return Graph([v._edge for v in inputs], leaves), structure

@@ -1,0 +1,63 @@
+"""Nested tuples, lists and dicts of values: taken apart into leaves and put together again.
+
+Invariant: `unflatten(structure, leaves)` returns what `flatten` was given; None is a node without
+leaves. It is separate because every transform takes and returns such nests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+Structure = Any
+_LEAF = object()
+
+
+def flatten(tree: Any) -> tuple[list[Any], Structure]:
+    """Return the leaves of a nest, left to right, and its structure.
+
+    Examples
+    --------
+    >>> leaves, structure = flatten({"a": 1, "b": (2, 3)})
+    >>> leaves
+    [1, 2, 3]
+    >>> unflatten(structure, [4, 5, 6])
+    {'a': 4, 'b': (5, 6)}
+    """
+    if isinstance(tree, dict):
+        keys = list(tree)
+        parts = [flatten(tree[k]) for k in keys]
+    elif isinstance(tree, (tuple, list)):
+        keys = None
+        parts = [flatten(child) for child in tree]
+    elif tree is None:
+        return [], None
+    else:
+        return [tree], _LEAF
+    leaves = [leaf for part, _ in parts for leaf in part]
+    return leaves, (type(tree), keys, tuple(structure for _, structure in parts))
+
+
+def unflatten(structure: Structure, leaves: list[Any]) -> Any:
+    """Return the nest of the given structure with these leaves."""
+    return _build(structure, iter(leaves))
+
+
+def _build(structure: Structure, leaves: Iterator[Any]) -> Any:
+    if structure is _LEAF:
+        return next(leaves)
+    if structure is None:
+        return None
+    kind, keys, children = structure
+    parts = [_build(child, leaves) for child in children]
+    if keys is not None:
+        return kind(zip(keys, parts, strict=True))
+    if hasattr(kind, "_fields"):
+        return kind(*parts)
+    return kind(parts)
+
+
+def map_tree(function: Callable[[Any], Any], tree: Any) -> Any:
+    """Return the nest with `function` applied to every leaf."""
+    leaves, structure = flatten(tree)
+    return unflatten(structure, [function(leaf) for leaf in leaves])

@@ -1,0 +1,230 @@
+"""How tensors come to be: from data, ranges and constants.
+
+Invariant: `tensor` copies, `from_numpy` and `as_tensor` share memory (and say so to the engine);
+Python floats get the default dtype, as in PyTorch.
+"""
+
+from __future__ import annotations
+
+from math import ceil
+from typing import Any
+
+import numpy as np
+
+from slopewise._core.graph import bind
+from slopewise._core.source import explain
+from slopewise._core.state import state
+from slopewise._core.value import Value, new_value
+from slopewise._front.operands import as_array, as_dtype, as_value, cast, read_array
+from slopewise._ops.comparison import copy as copy_primitive
+from slopewise._ops.comparison import stop_gradient
+from slopewise.errors import DTypeError, UsageError
+
+
+def require_float(dtype: np.dtype[Any], operation: str) -> None:
+    """Refuse gradients on anything but floats."""
+    if dtype.kind != "f":
+        raise DTypeError(
+            explain(
+                f"{operation}: only Tensors of floating point dtype can require gradients, and this"
+                f" one has dtype {dtype}. Write the numbers as floats (4.0 in place of 4), or pass"
+                " dtype=float32."
+            )
+        )
+
+
+def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
+    """Return a new tensor with a copy of the data.
+
+    Parameters
+    ----------
+    data : number, nested sequence, array or Tensor
+    dtype : dtype, optional
+        By default: float32 for Python floats, int64 for ints, bool; arrays keep theirs.
+    device : optional
+        Taken for PyTorch's sake; there is only the CPU.
+    requires_grad : bool
+        Whether gradients are recorded for it.
+
+    Returns
+    -------
+    Tensor, shape of the data
+
+    Raises
+    ------
+    DTypeError
+        If the data are not numbers, or gradients are asked for on integers.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.tensor([[1., 2.], [3., 4.]]).shape
+    (2, 2)
+    """
+    refuse_device(device)
+    if type(data) is float:
+        array = np.array(data, state.default_dtype if dtype is None else as_dtype(dtype))
+    else:
+        array = np.array(as_array(data, dtype))
+    if requires_grad:
+        require_float(array.dtype, "tensor")
+    return new_value(array, None, bool(requires_grad))
+
+
+def refuse_device(device: Any) -> None:
+    """Accept the CPU, by any of its names, and refuse other devices."""
+    if device is not None and str(device).split(":")[0] != "cpu":
+        raise UsageError(explain(f"device {device!r}: there is only the CPU here; leave it out."))
+
+
+def from_numpy(array: np.ndarray[Any, Any]) -> Any:
+    """Return a tensor that shares memory with an array; changes of either are seen by both.
+
+    Raises
+    ------
+    DTypeError
+        If the array's dtype is not supported (nothing is converted, since memory is shared).
+    """
+    dtype = as_dtype(array.dtype)
+    if dtype != array.dtype:
+        raise DTypeError(explain(f"from_numpy: dtype {array.dtype} is not supported."))
+    value = new_value(array, None, False)
+    value._storage.export(array)
+    return value
+
+
+def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Any:
+    """Return a tensor, sharing memory where the data is an array of the right dtype."""
+    refuse_device(device)
+    if isinstance(data, Value):
+        return data if dtype is None else cast(data, as_dtype(dtype))
+    if isinstance(data, np.ndarray) and data.dtype.kind in "buif":
+        value = as_value(data)
+        if value._value is data:
+            value._storage.export(data)
+        return value if dtype is None else cast(value, as_dtype(dtype))
+    return tensor(data, dtype=dtype)
+
+
+asarray = as_tensor
+
+
+def settle_shape(sizes: tuple[Any, ...]) -> tuple[int, ...]:
+    if len(sizes) == 1 and not isinstance(sizes[0], (int, np.integer)):
+        sizes = tuple(sizes[0])
+    return tuple(int(n) for n in sizes)
+
+
+def _made(array: np.ndarray[Any, Any], requires_grad: bool, operation: str) -> Any:
+    if requires_grad:
+        require_float(array.dtype, operation)
+    return new_value(array, None, requires_grad)
+
+
+def _dtype(dtype: Any) -> np.dtype[Any]:
+    return state.default_dtype if dtype is None else as_dtype(dtype)
+
+
+def zeros(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
+    """Return a tensor of zeros."""
+    refuse_device(device)
+    return _made(np.zeros(settle_shape(size), _dtype(dtype)), requires_grad, "zeros")
+
+
+def ones(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
+    """Return a tensor of ones."""
+    refuse_device(device)
+    return _made(np.ones(settle_shape(size), _dtype(dtype)), requires_grad, "ones")
+
+
+def empty(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
+    """Return a tensor whose numbers are still to be set (zeros, so that a run repeats)."""
+    return zeros(*size, dtype=dtype, device=device, requires_grad=requires_grad)
+
+
+def full(
+    size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Any:
+    """Return a tensor with one number everywhere."""
+    refuse_device(device)
+    number = read_array(fill_value) if isinstance(fill_value, Value) else fill_value
+    chosen = as_array(number).dtype if dtype is None else as_dtype(dtype)
+    return _made(np.full(settle_shape((size,)), number, chosen), requires_grad, "full")
+
+
+def eye(n: int, m: int | None = None, *, dtype: Any = None, requires_grad: bool = False) -> Any:
+    """Return the identity matrix."""
+    return _made(np.eye(n, m, dtype=_dtype(dtype)), requires_grad, "eye")
+
+
+def arange(*bounds: Any, dtype: Any = None, requires_grad: bool = False) -> Any:
+    """Return start, start + step, ... below stop; integers where all bounds are.
+
+    Raises
+    ------
+    UsageError
+        If the step is 0.
+    """
+    start, stop, step = (0, *bounds, 1) if len(bounds) == 1 else (*bounds, 1)[:3]
+    if step == 0:
+        raise UsageError(explain("arange: the step is 0; give another one."))
+    whole = all(isinstance(b, (int, np.integer)) for b in (start, stop, step))
+    chosen = as_dtype(dtype) if dtype is not None else (
+        np.dtype(np.int64) if whole else state.default_dtype)  # fmt: skip
+    count = max(0, ceil((stop - start) / step))
+    # Multiplied, not summed up, so that the last number is as exact as the first.
+    return _made((start + np.arange(count) * step).astype(chosen), requires_grad, "arange")
+
+
+def linspace(start: float, end: float, steps: int, *, dtype: Any = None, requires_grad: bool = False) -> Any:  # fmt: skip
+    """Return evenly spaced numbers, both ends included."""
+    return _made(np.linspace(start, end, steps).astype(_dtype(dtype)), requires_grad, "linspace")
+
+
+def logspace(start: float, end: float, steps: int, base: float = 10.0, *, dtype: Any = None) -> Any:
+    """Return base ** x for evenly spaced x."""
+    return _made(np.logspace(start, end, steps, base=base).astype(_dtype(dtype)), False, "logspace")
+
+
+def _like(input: Any, dtype: Any) -> tuple[tuple[int, ...], Any]:
+    x = as_value(input)
+    return x.shape, x.dtype if dtype is None else dtype
+
+
+def zeros_like(input: Any, *, dtype: Any = None, requires_grad: bool = False) -> Any:
+    """Return zeros of the shape and dtype of the operand."""
+    shape, chosen = _like(input, dtype)
+    return zeros(shape, dtype=chosen, requires_grad=requires_grad)
+
+
+def ones_like(input: Any, *, dtype: Any = None, requires_grad: bool = False) -> Any:
+    """Return ones of the shape and dtype of the operand."""
+    shape, chosen = _like(input, dtype)
+    return ones(shape, dtype=chosen, requires_grad=requires_grad)
+
+
+def empty_like(input: Any, *, dtype: Any = None, requires_grad: bool = False) -> Any:
+    """Return a tensor still to be set, of the shape and dtype of the operand."""
+    return zeros_like(input, dtype=dtype, requires_grad=requires_grad)
+
+
+def full_like(input: Any, fill_value: Any, *, dtype: Any = None, requires_grad: bool = False) -> Any:
+    """Return one number everywhere, of the shape and dtype of the operand."""
+    shape, chosen = _like(input, dtype)
+    return full(shape, fill_value, dtype=chosen, requires_grad=requires_grad)
+
+
+def clone(input: Any) -> Any:
+    """Return a copy through which gradients flow."""
+    return bind(copy_primitive, (as_value(input),), {})
+
+
+def detach(input: Any) -> Any:
+    """Return the same numbers, in shared memory, without their history."""
+    x = as_value(input)
+    if x._value is None:
+        return bind(stop_gradient, (x,), {})
+    value = new_value(x._value, None, False)
+    value._storage = x._storage
+    value._origin = x._origin
+    return value

@@ -1,0 +1,298 @@
+"""Elementwise functions of the front, with PyTorch's names.
+
+Invariant: each is one primitive after promotion (or a short composition of primitives); Tensor's
+operators call these same functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from slopewise._core.aval import BOOL
+from slopewise._core.graph import Primitive, bind
+from slopewise._core.source import explain
+from slopewise._core.value import Value
+from slopewise._front.operands import (
+    apply_binary, apply_unary, as_value, cast, promote_operands,
+)  # fmt: skip
+from slopewise._ops import (
+    arithmetic, comparison, exponential, powers, special, trigonometric,
+)  # fmt: skip
+from slopewise.errors import DTypeError, UsageError
+
+Unary = Callable[[Any], Any]
+Binary = Callable[[Any, Any], Any]
+
+
+def _document(function: Any, name: str, primitive: Primitive, operands: str) -> Any:
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = (
+        f"Return {name}({operands}), elementwise; derivative by the {primitive.text.en}:\n"
+        f"    {primitive.text.latex}\n"
+    )
+    return function
+
+
+def _unary(name: str, primitive: Primitive, minimum: int = 2) -> Unary:
+    def function(input: Any) -> Any:
+        return apply_unary(primitive, input, minimum)
+
+    return _document(function, name, primitive, "input")
+
+
+def _binary(name: str, primitive: Primitive, minimum: int = 0) -> Binary:
+    def function(input: Any, other: Any) -> Any:
+        return apply_binary(primitive, input, other, minimum)
+
+    return _document(function, name, primitive, "input, other")
+
+
+neg = _unary("neg", arithmetic.neg, 0)
+abs = _unary("abs", powers.abs, 0)
+sign = _unary("sign", arithmetic.sign, 0)
+square = _unary("square", arithmetic.square, 0)
+floor = _unary("floor", arithmetic.floor, 0)
+ceil = _unary("ceil", arithmetic.ceil, 0)
+trunc = _unary("trunc", arithmetic.trunc, 0)
+reciprocal = _unary("reciprocal", arithmetic.reciprocal)
+exp = _unary("exp", exponential.exp)
+exp2 = _unary("exp2", exponential.exp2)
+expm1 = _unary("expm1", exponential.expm1)
+log = _unary("log", exponential.log)
+log2 = _unary("log2", exponential.log2)
+log10 = _unary("log10", exponential.log10)
+log1p = _unary("log1p", exponential.log1p)
+sqrt = _unary("sqrt", powers.sqrt)
+rsqrt = _unary("rsqrt", powers.rsqrt)
+sin = _unary("sin", trigonometric.sin)
+cos = _unary("cos", trigonometric.cos)
+tan = _unary("tan", trigonometric.tan)
+asin = _unary("asin", trigonometric.asin)
+acos = _unary("acos", trigonometric.acos)
+atan = _unary("atan", trigonometric.atan)
+sinh = _unary("sinh", trigonometric.sinh)
+cosh = _unary("cosh", trigonometric.cosh)
+tanh = _unary("tanh", exponential.tanh)
+asinh = _unary("asinh", trigonometric.asinh)
+acosh = _unary("acosh", trigonometric.acosh)
+atanh = _unary("atanh", trigonometric.atanh)
+sigmoid = _unary("sigmoid", exponential.sigmoid)
+logsigmoid = _unary("logsigmoid", exponential.logsigmoid)
+relu = _unary("relu", exponential.relu, 0)
+erf = _unary("erf", special.erf)
+erfc = _unary("erfc", special.erfc)
+lgamma = _unary("lgamma", special.lgamma)
+digamma = _unary("digamma", special.digamma)
+isnan = _unary("isnan", comparison.isnan, 0)
+isinf = _unary("isinf", comparison.isinf, 0)
+isfinite = _unary("isfinite", comparison.isfinite, 0)
+
+mul = _binary("mul", arithmetic.mul)
+true_divide = _binary("true_divide", arithmetic.div, 2)
+remainder = _binary("remainder", arithmetic.remainder)
+maximum = _binary("maximum", comparison.maximum)
+minimum = _binary("minimum", comparison.minimum)
+atan2 = _binary("atan2", trigonometric.atan2, 2)
+hypot = _binary("hypot", powers.hypot, 2)
+logaddexp = _binary("logaddexp", exponential.logaddexp, 2)
+xlogy = _binary("xlogy", powers.xlogy, 2)
+eq = _binary("eq", comparison.equal)
+ne = _binary("ne", comparison.not_equal)
+lt = _binary("lt", comparison.less)
+le = _binary("le", comparison.less_equal)
+gt = _binary("gt", comparison.greater)
+ge = _binary("ge", comparison.greater_equal)
+
+
+def add(input: Any, other: Any, *, alpha: float = 1) -> Any:
+    """Return input + alpha * other, elementwise."""
+    return apply_binary(arithmetic.add, input, other if alpha == 1 else mul(other, alpha))
+
+
+def sub(input: Any, other: Any, *, alpha: float = 1) -> Any:
+    """Return input - alpha * other, elementwise."""
+    return apply_binary(arithmetic.sub, input, other if alpha == 1 else mul(other, alpha))
+
+
+def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
+    """Return input / other, elementwise; rounding_mode "floor" or "trunc" rounds the quotient.
+
+    Raises
+    ------
+    UsageError
+        If the rounding mode is another word.
+    """
+    if rounding_mode is None:
+        return true_divide(input, other)
+    if rounding_mode not in ("floor", "trunc"):
+        raise UsageError(
+            explain(f"div: rounding_mode {rounding_mode!r} is not None, 'floor' or 'trunc'.")
+        )
+    if rounding_mode == "floor":
+        return floor_divide(input, other)
+    quotient = trunc(true_divide(input, other))
+    a, b = promote_operands((input, other))
+    dtype = a.dtype if isinstance(a, Value) else b.dtype
+    return cast(quotient, dtype)
+
+
+def floor_divide(input: Any, other: Any) -> Any:
+    """Return the quotient rounded down, elementwise."""
+    a, b = promote_operands((input, other))
+    dtype = a.dtype if isinstance(a, Value) else b.dtype
+    return cast(floor(true_divide(a, b)), dtype)
+
+
+def pow(input: Any, exponent: Any) -> Any:
+    """Return input ** exponent, elementwise; d(x^0)/dx is 0 at 0 too.
+
+    Small constant exponents become their own primitives (square, sqrt, reciprocal).
+    """
+    if (type(exponent) is int or type(exponent) is float) and isinstance(input, Value):
+        if exponent == 2:
+            return bind(arithmetic.square, (input,), {})
+        if input.dtype.kind == "f":
+            if exponent == 0.5:
+                return bind(powers.sqrt, (input,), {})
+            if exponent == -1:
+                return bind(arithmetic.reciprocal, (input,), {})
+            return bind(powers.pow, (input, exponent), {})
+    return apply_binary(powers.pow, input, exponent)
+
+
+def round(input: Any, *, decimals: int = 0) -> Any:
+    """Return the nearest whole number (ties to even), or `decimals` places."""
+    if decimals == 0:
+        return apply_unary(arithmetic.round, input, 0)
+    scale = 10.0**decimals
+    return div(apply_unary(arithmetic.round, mul(input, scale)), scale)
+
+
+def clamp(input: Any, min: Any = None, max: Any = None) -> Any:
+    """Return input limited to [min, max]; at an edge the slope is 1.
+
+    Raises
+    ------
+    UsageError
+        If neither bound is given.
+    """
+    if min is None and max is None:
+        raise UsageError(explain("clamp: give min, max or both.", (input,)))
+    if isinstance(min, Value) or isinstance(max, Value):
+        # A bound with gradients of its own: at a tie the slope is the operand's.
+        out = as_value(input)
+        if min is not None:
+            out = where(ge(out, min), out, min)
+        return out if max is None else where(le(out, max), out, max)
+    x = as_value(input)
+    if x.dtype.kind != "f" and any(isinstance(b, float) for b in (min, max)):
+        x = promote_operands((x, 1.0))[0]
+    return bind(powers.clamp, (x,), {"low": min, "high": max})
+
+
+def softplus(input: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
+    """Return ln(1 + exp(beta x)) / beta; exact everywhere, so `threshold` changes nothing."""
+    del threshold
+    if beta == 1:
+        return apply_unary(exponential.softplus, input)
+    return div(apply_unary(exponential.softplus, mul(input, beta)), beta)
+
+
+def lerp(input: Any, end: Any, weight: Any) -> Any:
+    """Return input + weight * (end - input), elementwise."""
+    return add(input, mul(weight, sub(end, input)))
+
+
+def where(condition: Any, input: Any = None, other: Any = None) -> Any:
+    """Return input where the condition holds, else other; the branch not taken gets gradient 0.
+
+    With the condition alone, return the indices where it holds, one Tensor for each axis.
+    """
+    truth = as_value(condition)
+    if input is None and other is None:
+        from slopewise._front.indexing import nonzero
+
+        return nonzero(truth, as_tuple=True)
+    a, b = promote_operands((input, other))
+    if not isinstance(a, Value) and not isinstance(b, Value):
+        a = as_value(a)
+    return bind(comparison.where, (cast(truth, BOOL), a, b), {})
+
+
+def _logic(name: str, logical: Primitive, bitwise: Primitive) -> Binary:
+    def function(input: Any, other: Any) -> Any:
+        a, b = promote_operands((input, other))
+        kind = (a if isinstance(a, Value) else as_value(b)).dtype.kind
+        if kind == "f":
+            raise DTypeError(
+                explain(f"{name}: needs truth values or integers, not floats.", (input, other))
+            )
+        if not isinstance(a, Value) and not isinstance(b, Value):
+            a = as_value(a)
+        return bind(logical if kind == "b" else bitwise, (a, b), {})
+
+    return _document(function, name, logical, "input, other")
+
+
+bitwise_and = _logic("bitwise_and", comparison.logical_and, comparison.bitwise_and)
+bitwise_or = _logic("bitwise_or", comparison.logical_or, comparison.bitwise_or)
+bitwise_xor = _logic("bitwise_xor", comparison.logical_xor, comparison.bitwise_xor)
+
+
+def _truth(x: Any) -> Any:
+    value = as_value(x)
+    return value if value.dtype == BOOL else ne(value, 0)
+
+
+def logical_and(input: Any, other: Any) -> Any:
+    """Return whether both operands are true (not 0), elementwise."""
+    return bind(comparison.logical_and, (_truth(input), _truth(other)), {})
+
+
+def logical_or(input: Any, other: Any) -> Any:
+    """Return whether one operand or both are true (not 0), elementwise."""
+    return bind(comparison.logical_or, (_truth(input), _truth(other)), {})
+
+
+def logical_xor(input: Any, other: Any) -> Any:
+    """Return whether exactly one operand is true (not 0), elementwise."""
+    return bind(comparison.logical_xor, (_truth(input), _truth(other)), {})
+
+
+def logical_not(input: Any) -> Any:
+    """Return whether the operand is false (0), elementwise."""
+    return bind(comparison.logical_not, (_truth(input),), {})
+
+
+def bitwise_not(input: Any) -> Any:
+    """Return the complement: of truth values the opposite, of integers -x - 1."""
+    x = as_value(input)
+    return logical_not(x) if x.dtype == BOOL else sub(neg(x), 1)
+
+
+def isclose(
+    input: Any, other: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
+) -> Any:
+    """Return whether |input - other| <= atol + rtol |other|, elementwise."""
+    close = le(abs(sub(input, other)), add(mul(abs(other), rtol), atol))
+    close = logical_or(close, eq(input, other))
+    return logical_or(close, logical_and(isnan(input), isnan(other))) if equal_nan else close
+
+
+def allclose(
+    input: Any, other: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
+) -> bool:
+    """Return whether all elements are close."""
+    return bool(isclose(input, other, rtol, atol, equal_nan).all())
+
+
+def nan_to_num(input: Any, nan: float = 0.0, posinf: Any = None, neginf: Any = None) -> Any:
+    """Return input with NaN and infinities replaced by numbers."""
+    x = as_value(input)
+    limits = np.finfo(x.dtype)
+    out = where(isnan(x), nan, x)
+    out = where(eq(out, np.inf), float(limits.max) if posinf is None else posinf, out)
+    return where(eq(out, -np.inf), float(limits.min) if neginf is None else neginf, out)

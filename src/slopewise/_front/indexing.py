@@ -1,0 +1,494 @@
+"""Indexing of the front: x[...], gather and scatter, selection by masks, sorting.
+
+Invariant: NumPy's indexing rules; every index is checked and made non-negative here, so primitives
+see only positions in range. Repeated positions in `x[i] += 1` add once, as in NumPy; `index_add`
+and `scatter_add` add each time.
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from slopewise._core.aval import BOOL
+from slopewise._core.graph import bind
+from slopewise._core.source import explain
+from slopewise._core.value import Value
+from slopewise._front.elementwise import where
+from slopewise._front.operands import as_value, cast, read_array, settle_axis
+from slopewise._front.reduction import Extremum
+from slopewise._front.shape import (
+    broadcast_to, flatten, flip, narrow, permute, reshape,
+)  # fmt: skip
+from slopewise._ops import indexing as ops
+from slopewise._ops import shape as views
+from slopewise._ops.comparison import less
+from slopewise._ops.comparison import where as select
+from slopewise.errors import DomainError, DTypeError, IndexRangeError, ShapeError, UsageError
+
+METHODS = [
+    "gather", "scatter", "scatter_add", "index_select", "index_add", "index_fill", "take_along_dim",
+    "masked_fill", "masked_select", "nonzero", "sort", "argsort", "topk",
+]  # fmt: skip
+INPLACE = ["scatter", "scatter_add", "index_add", "index_fill", "masked_fill"]
+
+
+def settle_index(index: Any, size: int, operation: str) -> Any:
+    """Return positions from 0 for an integer index of one axis, checked against its size."""
+    value = as_value(index)
+    if value.dtype.kind not in "iu":
+        raise DTypeError(explain(f"{operation}: an index needs integers, not {value.dtype}."))
+    if value._value is None:
+        return bind(select, (bind(less, (value, 0), {}), value + size, value), {})
+    array = value._value
+    if array.size:
+        low, high = int(array.min()), int(array.max())
+        if low < -size or high >= size:
+            bad = low if low < -size else high
+            raise IndexRangeError(
+                explain(
+                    f"{operation}: index {bad} is out of range for an axis of size {size}; use"
+                    f" {-size} to {size - 1}.",
+                )
+            )
+        if low < 0:
+            array = np.where(array < 0, array + size, array)
+    return array.astype(np.int64, copy=False)
+
+
+def _expand_index(index: Any, ndim: int) -> list[Any]:
+    """Return one entry for each axis: Ellipsis filled in, masks turned into positions."""
+    entries = list(index) if isinstance(index, tuple) else [index]
+    full: list[Any] = []
+    used = 0
+    for entry in entries:
+        if isinstance(entry, (list, np.ndarray)):
+            entry = np.asarray(entry) if len(entry) else np.zeros(0, np.int64)
+        if isinstance(entry, (Value, np.ndarray)) and entry.dtype == BOOL:
+            mask = read_array(as_value(entry))
+            used += mask.ndim
+            full.append(("mask", mask))
+            continue
+        if entry is not None and entry is not Ellipsis:
+            used += 1
+        full.append(entry)
+    if used > ndim:
+        raise IndexRangeError(explain(f"index: too many indices ({used}) for {ndim} axes."))
+    missing = [slice(None)] * (ndim - used)
+    for i, entry in enumerate(full):
+        if entry is Ellipsis:
+            full[i : i + 1] = missing
+            return full
+    return full + missing
+
+
+def _plan(x: Any, index: Any) -> tuple[list[tuple[int, int, int]], list[int], list[Any], list[int]]:
+    """Return slices for each axis, axes to flip, the entries, and for each its axis."""
+    bounds = [(0, n, 1) for n in x.shape]
+    flips: list[int] = []
+    entries: list[Any] = []
+    axes: list[int] = []
+    axis = 0
+    for entry in _expand_index(index, x.ndim):
+        if entry is None:
+            entries.append(None)
+            axes.append(-1)
+        elif isinstance(entry, slice):
+            start, stop, step = entry.indices(x.shape[axis])
+            if step < 0:
+                count = max(0, -(-(start - stop) // -step))
+                last = start + (count - 1) * step
+                bounds[axis] = (last, start + 1, -step) if count else (0, 0, 1)
+                flips.append(axis)
+            else:
+                bounds[axis] = (start, max(start, stop), step)
+            entries.append(entry)
+            axes.append(axis)
+            axis += 1
+        elif isinstance(entry, tuple):
+            mask = entry[1]
+            if mask.shape != tuple(x.shape[axis : axis + mask.ndim]):
+                raise IndexRangeError(
+                    explain(
+                        f"index: a mask of shape {mask.shape} does not fit axes"
+                        f" {tuple(x.shape[axis : axis + mask.ndim])}.",
+                    )
+                )
+            for positions in mask.nonzero():
+                entries.append(positions)
+                axes.append(axis)
+                axis += 1
+        elif isinstance(entry, (int, np.integer)) and not isinstance(entry, bool):
+            size = x.shape[axis]
+            if not -size <= entry < size:
+                raise IndexRangeError(
+                    explain(
+                        f"index {entry} is out of range for axis {axis} of size {size}; use {-size}"
+                        f" to {size - 1}.",
+                        (x,),
+                    )
+                )
+            entries.append(int(entry) % size)
+            axes.append(axis)
+            axis += 1
+        elif isinstance(entry, (Value, np.ndarray)):
+            entries.append(settle_index(entry, x.shape[axis], "index"))
+            axes.append(axis)
+            axis += 1
+        else:
+            raise DTypeError(explain(f"index: {entry!r} is no index; use integers or slices."))
+    return bounds, flips, entries, axes
+
+
+def get_at(x: Any, index: Any) -> Any:
+    """Return x[index] by NumPy's rules: numbers, slices, None, ..., integer arrays, masks."""
+    bounds, flips, entries, axes = _plan(x, index)
+    arrays = [i for i, e in enumerate(entries) if isinstance(e, (Value, np.ndarray))]
+    if not arrays:
+        for entry, axis in zip(entries, axes, strict=True):
+            if type(entry) is int:
+                bounds[axis] = (entry, entry + 1, 1)
+    out = x
+    if bounds != [(0, n, 1) for n in x.shape]:
+        starts, stops, steps = zip(*bounds, strict=True)
+        out = bind(views.slice, (out,), {"starts": starts, "stops": stops, "steps": steps})
+    if flips:
+        out = flip(out, flips)
+    if arrays:
+        return _get_advanced(out, entries, axes)
+    shape: list[int] = []
+    for entry, axis in zip(entries, axes, strict=True):
+        if entry is None:
+            shape.append(1)
+        elif type(entry) is not int:
+            shape.append(out.shape[axis])
+    if tuple(shape) != tuple(out.shape):
+        out = bind(views.reshape, (out,), {"shape": tuple(shape)})
+    elif out is x:
+        out = bind(views.reshape, (x,), {"shape": tuple(x.shape)})
+    return out
+
+
+def _split_entries(entries: list[Any], axes: list[int]) -> tuple[list[int], list[Any], list[int], int]:
+    """Return advanced axes, their indices, the other axes, and where the indexed axes go."""
+    advanced = [i for i, e in enumerate(entries) if isinstance(e, (Value, np.ndarray, int))]
+    together = advanced == list(range(advanced[0], advanced[-1] + 1))
+    indexed = [axes[i] for i in advanced]
+    indices = [entries[i] for i in advanced]
+    rest = [a for e, a in zip(entries, axes, strict=True) if isinstance(e, slice)]
+    before = 0
+    if together:
+        before = sum(1 for e in entries[: advanced[0]] if not isinstance(e, int))
+    return indexed, [np.asarray(i) if isinstance(i, int) else i for i in indices], rest, before
+
+
+def _get_advanced(x: Any, entries: list[Any], axes: list[int]) -> Any:
+    indexed, indices, rest, before = _split_entries(entries, axes)
+    order = (*indexed, *rest)
+    moved = x if order == tuple(range(x.ndim)) else permute(x, order)
+    picked = bind(ops.take, (moved, *indices), {})
+    rank = picked.ndim - len(rest)
+    lead = picked.shape[:rank]
+    # Put None axes back among the rest, and the indexed axes to their place.
+    tail: list[int] = []
+    sizes = iter(picked.shape[rank:])
+    for entry in entries:
+        if entry is None:
+            tail.append(1)
+        elif isinstance(entry, slice):
+            tail.append(next(sizes))
+    out = picked
+    if (*lead, *tail) != tuple(out.shape):
+        out = reshape(out, (*lead, *tail))
+    if before:
+        n = out.ndim
+        out = permute(out, (*range(rank, rank + before), *range(rank), *range(rank + before, n)))
+    return out
+
+
+def _positions(x: Any, index: Any) -> np.ndarray[Any, Any] | None:
+    """Return the flat positions that an index addresses, if it is concrete."""
+    bounds, flips, entries, axes = _plan(x, index)
+    del bounds, flips, axes
+    if any(isinstance(e, Value) for e in entries):
+        return None
+    numbers = np.arange(prod(x.shape)).reshape(x.shape)
+    return numbers[tuple(slice(None) if e is Ellipsis else e for e in entries)]
+
+
+def set_at(x: Any, index: Any, value: Any) -> Any:
+    """Return x with x[index] replaced by `value`; both get their gradients."""
+    target = as_value(x)
+    updates = cast(as_value(value), target.dtype)
+    positions = _positions(target, index)
+    if positions is None:
+        return _set_traced(target, index, updates)
+    try:
+        np.broadcast_shapes(updates.shape, positions.shape)
+        fits = np.broadcast_shapes(updates.shape, positions.shape) == positions.shape
+    except ValueError:
+        fits = False
+    if not fits and updates.ndim > positions.ndim and prod(updates.shape) == positions.size:
+        updates, fits = reshape(updates, positions.shape), True
+    if not fits:
+        raise ShapeError(
+            explain(
+                f"index: a value of shape {updates.shape} does not fit the selection of shape"
+                f" {positions.shape}.",
+                (target, updates),
+            )
+        )
+    wide = broadcast_to(updates, positions.shape)
+    flat = bind(ops.scatter_set, (flatten(target), wide, positions), {})
+    return reshape(flat, target.shape)
+
+
+def _set_traced(x: Any, index: Any, updates: Any) -> Any:
+    """Write at positions that are traced: only integer indices of leading axes."""
+    _, _, entries, axes = _plan(x, index)
+    indexed = [e for e in entries if isinstance(e, (Value, np.ndarray, int))]
+    if axes[: len(indexed)] != list(range(len(indexed))) or any(
+        e is None or (isinstance(e, slice) and e != slice(None)) for e in entries
+    ):
+        raise UsageError(
+            explain(
+                "index: a traced index can be written only on the leading axes, with whole axes"
+                " after it; use scatter_set or dynamic_update_slice.",
+                (x,),
+            )
+        )
+    indices = [np.asarray(i) if isinstance(i, int) else i for i in indexed]
+    lead = np.broadcast_shapes(*(i.shape for i in indices))
+    wide = broadcast_to(updates, (*lead, *x.shape[len(indices) :]))
+    return bind(ops.scatter_set, (x, wide, *indices), {})
+
+
+def scatter_set(input: Any, index: Any, value: Any) -> Any:
+    """Return a copy of input with input[index] replaced (the functional form of x[i] = v)."""
+    return set_at(input, index, value)
+
+
+def dynamic_update_slice(input: Any, update: Any, start: Any) -> Any:
+    """Return a copy of input with a block replaced, from a start position on each axis.
+
+    Raises
+    ------
+    ShapeError
+        If the block does not have one size for each axis, or is larger than input.
+    """
+    x, block = as_value(input), as_value(update)
+    if block.ndim != x.ndim or any(b > n for b, n in zip(block.shape, x.shape, strict=True)):
+        raise ShapeError(explain("dynamic_update_slice: the block does not fit.", (x, block)))
+    starts = list(start) if isinstance(start, (list, tuple)) else [start]
+    grids: list[Any] = []
+    for axis, (s, b, n) in enumerate(zip(starts, block.shape, x.shape, strict=True)):
+        offsets = np.arange(b).reshape([-1 if i == axis else 1 for i in range(x.ndim)])
+        if isinstance(s, Value):
+            from slopewise._front.elementwise import clamp
+
+            grids.append(clamp(s, 0, n - b) + as_value(offsets))
+        else:
+            grids.append(offsets + min(max(int(s), 0), n - b))
+    return bind(ops.scatter_set, (x, cast(block, x.dtype), *grids), {})
+
+
+def index_select(input: Any, dim: int, index: Any) -> Any:
+    """Return the entries of one axis at the given positions."""
+    x = as_value(input)
+    axis = settle_axis(dim, x.ndim, "index_select")
+    positions = settle_index(index, x.shape[axis], "index_select")
+    if axis == 0:
+        return bind(ops.take, (x, positions), {})
+    order = (axis, *(i for i in range(x.ndim) if i != axis))
+    picked = bind(ops.take, (permute(x, order), positions), {})
+    rank = len(positions.shape)
+    back = (*range(rank, rank + axis), *range(rank), *range(rank + axis, picked.ndim))
+    return permute(picked, back)
+
+
+def _grid(shape: tuple[int, ...], axis: int, index: Any) -> list[Any]:
+    """Return index arrays for all axes: their own positions, and `index` along one axis."""
+    return [
+        index
+        if i == axis
+        else np.arange(n).reshape([-1 if j == i else 1 for j in range(len(shape))])
+        for i, n in enumerate(shape)
+    ]
+
+
+def gather(input: Any, dim: int, index: Any) -> Any:
+    """Return out[i][j] = input[index[i][j]][j] (for dim 0): one position for each output element.
+
+    Raises
+    ------
+    ShapeError
+        If the index has another number of axes or is longer on another axis.
+    """
+    x = as_value(input)
+    axis = settle_axis(dim, x.ndim, "gather")
+    positions = settle_index(index, x.shape[axis] if x.ndim else 1, "gather")
+    _check_grid(x, positions, axis, "gather")
+    if x.ndim == 0:
+        return x
+    return bind(ops.take, (x, *_grid(positions.shape, axis, positions)), {})
+
+
+def _check_grid(x: Any, index: Any, axis: int, operation: str) -> None:
+    if len(index.shape) != x.ndim or any(
+        i != axis and m > n for i, (n, m) in enumerate(zip(x.shape, index.shape, strict=True))
+    ):
+        raise ShapeError(
+            explain(
+                f"{operation}: an index of shape {tuple(index.shape)} does not fit shape {x.shape}"
+                f" along axis {axis}.",
+                (x,),
+            )
+        )
+
+
+def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
+    """Return the elements at positions along one axis; other axes broadcast."""
+    x = as_value(input)
+    if dim is None:
+        return gather(flatten(x), 0, flatten(as_value(indices)))
+    axis = settle_axis(dim, x.ndim, "take_along_dim")
+    positions = settle_index(indices, x.shape[axis], "take_along_dim")
+    shape = tuple(
+        m if i == axis else max(m, n)
+        for i, (n, m) in enumerate(zip(x.shape, positions.shape, strict=True))
+    )
+    return bind(ops.take, (x, *_grid(shape, axis, positions)), {})
+
+
+def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Any:
+    """Return input with src added at positions along one axis; repeated positions add up."""
+    x, updates = as_value(input), as_value(src)
+    axis = settle_axis(dim, x.ndim, "scatter_add")
+    positions = settle_index(index, x.shape[axis], "scatter_add")
+    _check_grid(x, positions, axis, "scatter_add")
+    for i, m in enumerate(positions.shape):
+        if updates.shape[i] != m:
+            updates = narrow(updates, i, 0, m)
+    grid = _grid(positions.shape, axis, positions)
+    return x + bind(ops.scatter_add, (cast(updates, x.dtype), *grid), {"shape": tuple(x.shape)})
+
+
+def scatter(input: Any, dim: int, index: Any, src: Any) -> Any:
+    """Return input with src (or one number) written at positions along one axis."""
+    x, updates = as_value(input), as_value(src)
+    axis = settle_axis(dim, x.ndim, "scatter")
+    positions = settle_index(index, x.shape[axis], "scatter")
+    _check_grid(x, positions, axis, "scatter")
+    updates = cast(updates, x.dtype)
+    if updates.ndim == 0:
+        updates = broadcast_to(updates, positions.shape)
+    for i, m in enumerate(positions.shape):
+        if updates.shape[i] != m:
+            updates = narrow(updates, i, 0, m)
+    return bind(ops.scatter_set, (x, updates, *_grid(positions.shape, axis, positions)), {})
+
+
+def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: float = 1) -> Any:
+    """Return input with alpha * source added at entries of one axis; repeated entries add up."""
+    x, updates = as_value(input), as_value(source)
+    axis = settle_axis(dim, x.ndim, "index_add")
+    positions = settle_index(index, x.shape[axis], "index_add")
+    order = (axis, *(i for i in range(x.ndim) if i != axis))
+    back = tuple(np.argsort(order).tolist())
+    moved = permute(cast(updates, x.dtype), order) if axis else cast(updates, x.dtype)
+    shape = tuple(x.shape[i] for i in order)
+    total = bind(ops.scatter_add, (moved, positions), {"shape": shape})
+    total = permute(total, back) if axis else total
+    return x + (total if alpha == 1 else total * alpha)
+
+
+def index_fill(input: Any, dim: int, index: Any, value: Any) -> Any:
+    """Return input with one number at entries of one axis."""
+    x = as_value(input)
+    axis = settle_axis(dim, x.ndim, "index_fill")
+    chosen = np.zeros(x.shape[axis], bool)
+    chosen[settle_index(index, x.shape[axis], "index_fill")] = True
+    mask = chosen.reshape([-1 if i == axis else 1 for i in range(x.ndim)])
+    return masked_fill(x, mask, value)
+
+
+def masked_fill(input: Any, mask: Any, value: Any) -> Any:
+    """Return input with `value` where the mask is true; no gradient flows there."""
+    x = as_value(input)
+    filling = value if not isinstance(value, Value) else cast(value, x.dtype)
+    return where(mask, filling, x)
+
+
+def masked_select(input: Any, mask: Any) -> Any:
+    """Return the elements where the mask is true, as a vector."""
+    x = as_value(input)
+    truth = broadcast_to(cast(as_value(mask), BOOL), x.shape)
+    return get_at(x, truth)
+
+
+def nonzero(input: Any, *, as_tuple: bool = False) -> Any:
+    """Return the positions of the elements that are not 0: a table, or one Tensor for each axis."""
+    found = np.nonzero(read_array(as_value(input)))
+    if as_tuple:
+        return tuple(as_value(f) for f in found)
+    return as_value(np.stack(found, -1) if found else np.zeros((1, 0), np.int64))
+
+
+def one_hot(tensor: Any, num_classes: int = -1) -> Any:
+    """Return a table with a 1 at each class number.
+
+    Raises
+    ------
+    DomainError
+        If a class number is negative or not below num_classes.
+    """
+    x = as_value(tensor)
+    if x.dtype.kind not in "iu":
+        raise DTypeError(explain(f"one_hot: needs integers, not {x.dtype}.", (x,)))
+    if x._value is None and num_classes == -1:
+        raise UsageError(explain("one_hot: give num_classes for a traced tensor.", (x,)))
+    if x._value is not None:
+        low, high = (int(x._value.min()), int(x._value.max())) if x._value.size else (0, -1)
+        num_classes = high + 1 if num_classes == -1 else num_classes
+        if low < 0 or high >= num_classes:
+            raise DomainError(
+                explain(f"one_hot: class {low if low < 0 else high} is not in 0..{num_classes - 1}.")
+            )
+    classes = as_value(np.arange(num_classes))
+    return cast(reshape(x, (*x.shape, 1)) == classes, np.dtype(np.int64))
+
+
+def argsort(input: Any, dim: int = -1, descending: bool = False, stable: bool = True) -> Any:
+    """Return the order that sorts one axis; equal elements keep their order."""
+    del stable
+    x = as_value(input)
+    if x.ndim == 0:
+        return as_value(np.asarray(0))
+    axis = settle_axis(dim, x.ndim, "argsort")
+    return bind(ops.argsort, (x,), {"axis": axis, "descending": descending})
+
+
+def sort(input: Any, dim: int = -1, descending: bool = False, stable: bool = True) -> Any:
+    """Return the sorted elements of one axis, and where they came from."""
+    x = as_value(input)
+    order = argsort(x, dim, descending, stable)
+    return Extremum(gather(x, dim, order) if x.ndim else x, order)
+
+
+def topk(input: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Any:
+    """Return the k largest (or smallest) elements of one axis, in order, and their positions.
+
+    Raises
+    ------
+    ShapeError
+        If the axis has fewer than k elements.
+    """
+    del sorted
+    x = as_value(input)
+    axis = settle_axis(dim, x.ndim, "topk")
+    if not 0 <= k <= x.shape[axis]:
+        raise ShapeError(explain(f"topk: k = {k}, but axis {axis} of {x.shape} is shorter.", (x,)))
+    order = narrow(argsort(x, axis, largest), axis, 0, k)
+    return Extremum(gather(x, axis, order), order)

@@ -1,0 +1,272 @@
+"""Linear algebra of the front, PyTorch's `torch.linalg`.
+
+Invariant: matrices are the last two axes, leading axes are batches; shapes are checked here. A
+factorisation that fails numerically says which one, and the remedy.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from slopewise._core.graph import Primitive, bind
+from slopewise._core.source import explain
+from slopewise._core.state import state
+from slopewise._front import reduction
+from slopewise._front.contraction import matmul
+from slopewise._front.operands import Axes, as_value, cast, promote_operands
+from slopewise._front.shape import broadcast_to, diagonal, reshape, transpose, unsqueeze
+from slopewise._ops import linalg as ops
+from slopewise.errors import DomainError, ShapeError, UsageError
+
+METHODS = ["det", "logdet", "inverse", "cholesky", "qr", "svd", "trace", "pinverse"]
+
+
+class Slogdet(NamedTuple):
+    """Sign and logarithm of the absolute determinant."""
+
+    sign: Any
+    logabsdet: Any
+
+
+class Eigh(NamedTuple):
+    """Eigenvalues in rising order and the eigenvectors as columns."""
+
+    eigenvalues: Any
+    eigenvectors: Any
+
+
+class Svd(NamedTuple):
+    """Left singular vectors, singular values, right singular vectors as rows."""
+
+    U: Any
+    S: Any
+    Vh: Any
+
+
+class Qr(NamedTuple):
+    """Orthonormal columns and the upper triangle."""
+
+    Q: Any
+    R: Any
+
+
+def _matrix(input: Any, operation: str, square: bool = True) -> Any:
+    x = as_value(input)
+    if x.ndim < 2 or (square and x.shape[-1] != x.shape[-2]):
+        kind = "square matrices" if square else "matrices"
+        raise ShapeError(
+            explain(f"{operation}: needs {kind} on the last two axes, has {tuple(x.shape)}.", (x,))
+        )
+    return x if x.dtype.kind == "f" else cast(x, state.default_dtype)
+
+
+def _apply(primitive: Primitive, operands: tuple[Any, ...], hint: str) -> Any:
+    try:
+        return bind(primitive, operands, {})
+    except ShapeError as error:
+        if "Singular matrix" in str(error) or "positive definite" in str(error) or (
+            "converge" in str(error)
+        ):  # fmt: skip
+            raise DomainError(explain(f"{primitive.name}: {hint}", operands)) from error
+        raise
+
+
+_SINGULAR = (
+    "a matrix is singular, so it has no inverse. Add a multiple of the identity, or use pinv."
+)
+
+
+def inv(A: Any) -> Any:
+    """Return the inverse matrices.
+
+    Raises
+    ------
+    DomainError
+        If a matrix is singular.
+    """
+    return _apply(ops.inv, (_matrix(A, "inv"),), _SINGULAR)
+
+
+inverse = inv
+
+
+def solve(A: Any, B: Any) -> Any:
+    """Return X with A X = B; B holds vectors (one axis less) or matrices.
+
+    Raises
+    ------
+    DomainError
+        If a matrix is singular.
+    ShapeError
+        If the sizes differ.
+    """
+    a, b = promote_operands((_matrix(A, "solve"), as_value(B)))
+    vector = b.ndim == 1 or (b.ndim == a.ndim - 1 and b.shape == a.shape[:-1])
+    if vector:
+        b = unsqueeze(b, -1)
+    if b.shape[-2] != a.shape[-1]:
+        raise ShapeError(
+            explain(f"solve: A has {a.shape[-1]} rows, B has {b.shape[-2]}.", (a, b))
+        )
+    lead = a.shape[:-2] if len(a.shape) >= len(b.shape) else b.shape[:-2]
+    a = a if a.shape[:-2] == lead else broadcast_to(a, (*lead, *a.shape[-2:]))
+    b = b if b.shape[:-2] == lead else broadcast_to(b, (*lead, *b.shape[-2:]))
+    out = _apply(ops.solve, (a, b), _SINGULAR)
+    return reshape(out, out.shape[:-1]) if vector else out
+
+
+def det(A: Any) -> Any:
+    """Return the determinants; the gradient is the adjugate's transpose, at singular A too."""
+    return bind(ops.det, (_matrix(A, "det"),), {})
+
+
+def slogdet(A: Any) -> Slogdet:
+    """Return the sign and the logarithm of the absolute determinant."""
+    return Slogdet(*bind(ops.slogdet, (_matrix(A, "slogdet"),), {}))
+
+
+def logdet(A: Any) -> Any:
+    """Return the logarithm of the determinant (NaN where it is negative)."""
+    from slopewise._front.elementwise import where
+
+    sign, size = slogdet(A)
+    return where(sign < 0, float("nan"), size)
+
+
+def cholesky(A: Any, *, upper: bool = False) -> Any:
+    """Return L with A = L L^T, for positive definite A.
+
+    Raises
+    ------
+    DomainError
+        If a matrix is not positive definite.
+    """
+    hint = "a matrix is not positive definite. Add a small multiple of the identity to it."
+    out = _apply(ops.cholesky, (_matrix(A, "cholesky"),), hint)
+    return transpose(out, -2, -1) if upper else out
+
+
+def qr(A: Any, mode: str = "reduced") -> Qr:
+    """Return Q with orthonormal columns and upper triangular R, A = Q R (at least as many rows).
+
+    Raises
+    ------
+    ShapeError
+        If the matrix has more columns than rows.
+    """
+    a = _matrix(A, "qr", square=False)
+    if mode != "reduced" or a.shape[-2] < a.shape[-1]:
+        raise ShapeError(
+            explain("qr: only mode 'reduced', for at least as many rows as columns.", (a,))
+        )
+    return Qr(*bind(ops.qr, (a,), {}))
+
+
+def eigh(A: Any) -> Eigh:
+    """Return eigenvalues and eigenvectors of symmetric matrices.
+
+    The derivative of eigenvectors does not exist where eigenvalues are equal, and says so; for
+    functions of the eigenvalues alone use `eigvalsh`.
+    """
+    return Eigh(*bind(ops.eigh, (_matrix(A, "eigh"),), {}))
+
+
+def eigvalsh(A: Any) -> Any:
+    """Return the eigenvalues of symmetric matrices, in rising order."""
+    return bind(ops.eigvalsh, (_matrix(A, "eigvalsh"),), {})
+
+
+def svd(A: Any, full_matrices: bool = False) -> Svd:
+    """Return the reduced singular value decomposition.
+
+    Raises
+    ------
+    UsageError
+        If the full matrices are asked for.
+    """
+    if full_matrices:
+        raise UsageError(explain("svd: only full_matrices=False."))
+    return Svd(*bind(ops.svd, (_matrix(A, "svd", square=False),), {}))
+
+
+def svdvals(A: Any) -> Any:
+    """Return the singular values, in falling order."""
+    return bind(ops.svdvals, (_matrix(A, "svdvals", square=False),), {})
+
+
+def pinv(A: Any, rcond: float = 1e-15) -> Any:
+    """Return the pseudo-inverse, through the singular value decomposition."""
+    from slopewise._front.elementwise import where
+
+    u, s, vh = svd(A)
+    keep = s > reduction.amax(s, -1, True) * rcond
+    back = where(keep, 1.0 / where(keep, s, 1.0), 0.0)
+    return matmul(transpose(vh, -2, -1) * unsqueeze(back, -2), transpose(u, -2, -1))
+
+
+pinverse = pinv
+
+
+def trace(A: Any) -> Any:
+    """Return the sum of the diagonal."""
+    return reduction.sum(diagonal(A, 0, -2, -1), -1)
+
+
+def vector_norm(x: Any, ord: Any = 2, dim: Axes = None, keepdim: bool = False) -> Any:
+    """Return the norm of vectors; the gradient of the 2-norm at 0 is 0."""
+    return reduction.norm(x, ord, dim, keepdim)
+
+
+def matrix_norm(A: Any, ord: Any = "fro", dim: tuple[int, int] = (-2, -1), keepdim: bool = False) -> Any:  # fmt: skip
+    """Return the norm of matrices: "fro", "nuc", 2, -2, 1, -1, inf or -inf.
+
+    Raises
+    ------
+    UsageError
+        If the order is another one.
+    """
+    x = _matrix(A, "matrix_norm", square=False)
+    if ord == "fro":
+        return reduction.norm(x, 2, dim, keepdim)
+    if ord in ("nuc", 2, -2) and tuple(dim) == (-2, -1) and not keepdim:
+        levels = svdvals(x)
+        if ord == "nuc":
+            return reduction.sum(levels, -1)
+        return reduction.amax(levels, -1) if ord == 2 else reduction.amin(levels, -1)
+    if ord in (1, -1, float("inf"), float("-inf")):
+        first, second = (dim[0], dim[1]) if abs(ord) == 1 else (dim[1], dim[0])
+        sums = reduction.sum(x.abs(), first, True)
+        found = (reduction.amax if ord > 0 else reduction.amin)(sums, second, True)
+        if keepdim:
+            return found
+        axes = {a % x.ndim for a in dim}
+        return reshape(found, tuple(n for i, n in enumerate(found.shape) if i not in axes))
+    raise UsageError(explain(f"matrix_norm: order {ord!r} is not known."))
+
+
+def norm(A: Any, ord: Any = None, dim: Axes = None, keepdim: bool = False) -> Any:
+    """Return the norm of a vector or a matrix (by default of all elements)."""
+    if ord is None or dim is not None or as_value(A).ndim != 2:
+        return reduction.norm(A, 2 if ord is None else ord, dim, keepdim)
+    return matrix_norm(A, ord, keepdim=keepdim)
+
+
+def cdist(x1: Any, x2: Any, p: float = 2.0) -> Any:
+    """Return the distances between all rows of two sets; the gradient at distance 0 is 0."""
+    a, b = promote_operands((as_value(x1), as_value(x2)))
+    return reduction.norm(unsqueeze(a, -2) - unsqueeze(b, -3), p, -1)
+
+
+def matrix_power(A: Any, n: int) -> Any:
+    """Return A multiplied with itself n times (inverted for negative n)."""
+    base = _matrix(A, "matrix_power") if n >= 0 else inv(A)
+    out: Any = None
+    for bit in bin(abs(n))[2:]:
+        out = None if out is None else matmul(out, out)
+        if bit == "1":
+            out = base if out is None else matmul(out, base)
+    if out is None:
+        import numpy as np
+
+        return as_value(np.broadcast_to(np.eye(base.shape[-1], dtype=base.dtype), base.shape).copy())
+    return out

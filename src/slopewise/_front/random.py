@@ -1,0 +1,230 @@
+"""Random tensors with PyTorch's names, from one seeded generator.
+
+Invariant: `manual_seed` makes everything after it repeat bit for bit; each draw takes the next
+number of its generator, so the results do not depend on what was computed between draws.
+"""
+
+from __future__ import annotations
+
+from threading import Lock
+from typing import Any
+
+import numpy as np
+
+from slopewise._core.source import explain
+from slopewise._core.state import state
+from slopewise._core.value import new_value
+from slopewise._front.creation import refuse_device, require_float, settle_shape
+from slopewise._front.operands import as_dtype, as_value, read_array
+from slopewise._ops.random import random_integers, random_normal, random_uniform
+from slopewise.errors import DomainError, UsageError
+
+
+class Generator:
+    """A seeded source of draws: a seed and the number of draws taken so far.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> a = sw.rand(2, generator=sw.Generator().manual_seed(1))
+    >>> b = sw.rand(2, generator=sw.Generator().manual_seed(1))
+    >>> (a == b).all().item()
+    True
+    """
+
+    def __init__(self, device: Any = None) -> None:
+        refuse_device(device)
+        self._lock = Lock()
+        self._seed = 0
+        self._draws = 0
+
+    def manual_seed(self, seed: int) -> Generator:
+        """Start again from a seed; return the generator."""
+        with self._lock:
+            self._seed, self._draws = int(seed), 0
+        return self
+
+    def initial_seed(self) -> int:
+        """Return the seed."""
+        return self._seed
+
+    def get_state(self) -> tuple[int, int]:
+        """Return the seed and the number of draws taken."""
+        return self._seed, self._draws
+
+    def set_state(self, new_state: tuple[int, int]) -> None:
+        """Go back (or ahead) to a state."""
+        with self._lock:
+            self._seed, self._draws = int(new_state[0]), int(new_state[1])
+
+    def next_counter(self) -> np.ndarray[Any, Any]:
+        """Return the counter of the next draw."""
+        with self._lock:
+            counter = np.array([self._seed & (2**64 - 1), self._draws], np.uint64)
+            self._draws += 1
+        return counter.view(np.int64)
+
+
+default_generator = Generator()
+
+
+def manual_seed(seed: int) -> Generator:
+    """Seed the global generator; everything random after it repeats bit for bit.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> _ = sw.manual_seed(0)
+    >>> a = sw.rand(2)
+    >>> _ = sw.manual_seed(0)
+    >>> (sw.rand(2) == a).all().item()
+    True
+    """
+    return default_generator.manual_seed(seed)
+
+
+def initial_seed() -> int:
+    """Return the seed of the global generator."""
+    return default_generator.initial_seed()
+
+
+def get_rng_state() -> tuple[int, int]:
+    """Return the state of the global generator."""
+    return default_generator.get_state()
+
+
+def set_rng_state(new_state: tuple[int, int]) -> None:
+    """Set the state of the global generator."""
+    default_generator.set_state(new_state)
+
+
+def next_seed() -> int:
+    """Return a seed for something else, drawn from the global generator."""
+    return int(random_integers(default_generator.next_counter(), shape=(), low=0, high=2**62,
+                               dtype=np.dtype(np.int64)))  # fmt: skip
+
+
+def uniform_array(shape: tuple[int, ...], dtype: Any = None, generator: Generator | None = None) -> np.ndarray[Any, Any]:  # fmt: skip
+    """Return an array of uniform numbers in [0, 1)."""
+    source = default_generator if generator is None else generator
+    chosen = state.default_dtype if dtype is None else as_dtype(dtype)
+    return random_uniform(source.next_counter(), shape=tuple(shape), dtype=chosen)
+
+
+def normal_array(shape: tuple[int, ...], dtype: Any = None, generator: Generator | None = None) -> np.ndarray[Any, Any]:  # fmt: skip
+    """Return an array of standard normal numbers."""
+    source = default_generator if generator is None else generator
+    chosen = state.default_dtype if dtype is None else as_dtype(dtype)
+    return random_normal(source.next_counter(), shape=tuple(shape), dtype=chosen)
+
+
+def _finish(array: Any, requires_grad: bool, operation: str) -> Any:
+    array = np.asarray(array)
+    if requires_grad:
+        require_float(array.dtype, operation)
+    return new_value(array, None, requires_grad)
+
+
+def rand(
+    *size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False,
+    generator: Generator | None = None,
+) -> Any:  # fmt: skip
+    """Return uniform numbers in [0, 1)."""
+    refuse_device(device)
+    return _finish(uniform_array(settle_shape(size), dtype, generator), requires_grad, "rand")
+
+
+def randn(
+    *size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False,
+    generator: Generator | None = None,
+) -> Any:  # fmt: skip
+    """Return standard normal numbers."""
+    refuse_device(device)
+    return _finish(normal_array(settle_shape(size), dtype, generator), requires_grad, "randn")
+
+
+def rand_like(input: Any, *, dtype: Any = None) -> Any:
+    """Return uniform numbers in the shape of the operand."""
+    x = as_value(input)
+    return rand(x.shape, dtype=x.dtype if dtype is None else dtype)
+
+
+def randn_like(input: Any, *, dtype: Any = None) -> Any:
+    """Return standard normal numbers in the shape of the operand."""
+    x = as_value(input)
+    return randn(x.shape, dtype=x.dtype if dtype is None else dtype)
+
+
+def randint(*bounds_and_size: Any, dtype: Any = None, generator: Generator | None = None) -> Any:
+    """Return integers in [low, high): randint(high, size) or randint(low, high, size).
+
+    Raises
+    ------
+    UsageError
+        If the range is empty.
+    """
+    low, high, size = (0, *bounds_and_size) if len(bounds_and_size) == 2 else bounds_and_size
+    if high <= low:
+        raise UsageError(explain(f"randint: the range {low} to {high} is empty."))
+    source = default_generator if generator is None else generator
+    chosen = np.dtype(np.int64) if dtype is None else as_dtype(dtype)
+    array = random_integers(
+        source.next_counter(), shape=settle_shape((size,)), low=int(low), high=int(high), dtype=chosen
+    )
+    return _finish(array, False, "randint")
+
+
+def randperm(n: int, *, generator: Generator | None = None) -> Any:
+    """Return 0 .. n-1 in random order."""
+    return _finish(permutation_array(n, generator), False, "randperm")
+
+
+def permutation_array(n: int, generator: Generator | None = None) -> np.ndarray[Any, Any]:
+    """Return an array of 0 .. n-1 in random order."""
+    return np.argsort(uniform_array((n,), np.float64, generator), kind="stable")
+
+
+def normal(
+    mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Generator | None = None
+) -> Any:
+    """Return normal numbers; mean and std may be tensors, whose gradients flow."""
+    if size is None:
+        size = np.broadcast_shapes(np.shape(as_value(mean)._value), np.shape(as_value(std)._value))
+    return as_value(mean) + as_value(std) * randn(size, generator=generator)
+
+
+def bernoulli(input: Any, p: float | None = None, *, generator: Generator | None = None) -> Any:
+    """Return 1 with the given probabilities, else 0; no gradient flows.
+
+    Raises
+    ------
+    DomainError
+        If a probability is outside [0, 1].
+    """
+    x = as_value(input)
+    chances = read_array(x) if p is None else np.full(x.shape, p)
+    if chances.size and not (chances.min() >= 0 and chances.max() <= 1):
+        raise DomainError(explain("bernoulli: a probability lies outside [0, 1].", (x,)))
+    dtype = x.dtype if x.dtype.kind == "f" else state.default_dtype
+    return _finish((uniform_array(x.shape, np.float64, generator) < chances).astype(dtype), False, "bernoulli")  # fmt: skip
+
+
+def multinomial(
+    input: Any, num_samples: int, replacement: bool = False, *, generator: Generator | None = None
+) -> Any:
+    """Return positions drawn with the given weights, along the last axis.
+
+    Source: Efraimidis & Spirakis (2006), Weighted random sampling with a reservoir (without
+    replacement, by exponential keys).
+    """
+    weights = read_array(as_value(input)).astype(np.float64)
+    if replacement:
+        steps = np.cumsum(weights, -1)
+        u = uniform_array((*weights.shape[:-1], num_samples), np.float64, generator)
+        found = (u[..., None] * steps[..., None, -1:] >= steps[..., None, :]).sum(-1)
+        return _finish(found.astype(np.int64), False, "multinomial")
+    with np.errstate(divide="ignore"):
+        keys = np.log(uniform_array(weights.shape, np.float64, generator)) / weights
+    return _finish(np.argsort(-keys, axis=-1)[..., :num_samples], False, "multinomial")
+
+

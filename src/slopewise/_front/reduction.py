@@ -1,0 +1,307 @@
+"""Reductions of the front: sums, means, extrema, norms, running folds, softmax.
+
+Invariant: `dim`/`keepdim` and `axis`/`keepdims` mean the same; None reduces everything. Mean and
+variance are compositions of primitives; std goes through the norm, so that it is right at 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import prod as _product
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from slopewise._core.aval import BOOL, DTYPES
+from slopewise._core.graph import Primitive, bind
+from slopewise._core.source import explain
+from slopewise._core.state import state
+from slopewise._front import elementwise
+from slopewise._front.operands import (
+    Axes, as_dtype, as_value, cast, one_of, settle_axes, settle_axis,
+)  # fmt: skip
+from slopewise._front.shape import flatten, reshape
+from slopewise._ops import reduction as ops
+from slopewise._ops.arithmetic import div, square, sub
+from slopewise._ops.shape import sum as sum_primitive
+from slopewise.errors import DTypeError, ShapeError, UsageError
+
+
+class Extremum(NamedTuple):
+    """Values and their positions along one axis, as max, min and sort return them."""
+
+    values: Any
+    indices: Any
+
+
+def _settle(
+    input: Any, dim: Axes, axis: Axes, keepdim: bool, keepdims: bool, operation: str
+) -> tuple[Any, dict[str, Any]]:
+    x = as_value(input)
+    axes = settle_axes(one_of(dim, axis, "dim, axis", operation), x.ndim, operation)
+    return x, {"axes": axes, "keepdims": bool(keepdim or keepdims)}
+
+
+def _float(x: Any, operation: str, dtype: Any = None) -> Any:
+    if dtype is not None:
+        return cast(x, as_dtype(dtype))
+    if x.dtype.kind != "f":
+        raise DTypeError(
+            explain(f"{operation}: needs floats, got {x.dtype}; convert with .float().", (x,))
+        )
+    return x
+
+
+def sum(
+    input: Any, dim: Axes = None, keepdim: bool = False, *, dtype: Any = None, axis: Axes = None,
+    keepdims: bool = False,
+) -> Any:  # fmt: skip
+    """Return the sum over axes (all of them by default); integers and truth values give int64."""
+    x, params = _settle(input, dim, axis, keepdim, keepdims, "sum")
+    if dtype is not None:
+        x = cast(x, as_dtype(dtype))
+    elif x.dtype.kind != "f":
+        x = cast(x, DTYPES["int64"])
+    return bind(sum_primitive, (x,), params)
+
+
+def _count(x: Any, axes: tuple[int, ...]) -> int:
+    return _product(x.shape[a] for a in axes)
+
+
+def mean(
+    input: Any, dim: Axes = None, keepdim: bool = False, *, dtype: Any = None, axis: Axes = None,
+    keepdims: bool = False,
+) -> Any:  # fmt: skip
+    """Return the mean over axes (all of them by default)."""
+    x, params = _settle(input, dim, axis, keepdim, keepdims, "mean")
+    x = _float(x, "mean", dtype)
+    return bind(div, (bind(sum_primitive, (x,), params), float(_count(x, params["axes"]))), {})
+
+
+def _centred(x: Any, axes: tuple[int, ...]) -> Any:
+    total = bind(sum_primitive, (x,), {"axes": axes, "keepdims": True})
+    return bind(sub, (x, bind(div, (total, float(_count(x, axes))), {})), {})
+
+
+def var(
+    input: Any, dim: Axes = None, unbiased: bool = True, keepdim: bool = False, *,
+    correction: float | None = None, axis: Axes = None, keepdims: bool = False,
+) -> Any:  # fmt: skip
+    """Return the variance over axes, divided by n - correction (1 by default)."""
+    x, params = _settle(input, dim, axis, keepdim, keepdims, "var")
+    x = _float(x, "var")
+    less = float(unbiased) if correction is None else correction
+    total = bind(sum_primitive, (bind(square, (_centred(x, params["axes"]),), {}),), params)
+    return bind(div, (total, max_(0.0, _count(x, params["axes"]) - less)), {})
+
+
+max_ = max
+
+
+def std(
+    input: Any, dim: Axes = None, unbiased: bool = True, keepdim: bool = False, *,
+    correction: float | None = None, axis: Axes = None, keepdims: bool = False,
+) -> Any:  # fmt: skip
+    """Return the standard deviation over axes; its gradient at constant data is 0."""
+    x, params = _settle(input, dim, axis, keepdim, keepdims, "std")
+    x = _float(x, "std")
+    less = float(unbiased) if correction is None else correction
+    length = bind(ops.norm, (_centred(x, params["axes"]),), params)
+    return bind(div, (length, float(max_(0.0, _count(x, params["axes"]) - less)) ** 0.5), {})
+
+
+def prod(
+    input: Any, dim: Axes = None, keepdim: bool = False, *, dtype: Any = None, axis: Axes = None,
+    keepdims: bool = False,
+) -> Any:  # fmt: skip
+    """Return the product over axes; its gradient is right with zeros among the factors."""
+    x, params = _settle(input, dim, axis, keepdim, keepdims, "prod")
+    if dtype is not None:
+        x = cast(x, as_dtype(dtype))
+    elif x.dtype.kind != "f":
+        x = cast(x, DTYPES["int64"])
+    return bind(ops.prod, (x,), params)
+
+
+def _nonempty(x: Any, axes: tuple[int, ...], operation: str) -> None:
+    if any(x.shape[a] == 0 for a in axes):
+        raise ShapeError(
+            explain(f"{operation}: an axis of {x.shape} is empty, so there is none.", (x,))
+        )
+
+
+def _extreme(name: str, primitive: Primitive, position: Primitive, pair: str) -> Any:
+    def reduce(
+        input: Any, dim: Any = None, keepdim: bool = False, *, axis: Axes = None,
+        keepdims: bool = False, other: Any = None,
+    ) -> Any:  # fmt: skip
+        if other is not None or hasattr(dim, "dtype"):
+            return getattr(elementwise, pair)(input, dim if other is None else other)
+        x, params = _settle(input, dim, axis, keepdim, keepdims, name)
+        _nonempty(x, params["axes"], name)
+        values = bind(primitive, (x,), params)
+        if dim is None or not isinstance(dim, int):
+            return values
+        indices = bind(position, (x,), {"axis": params["axes"][0] if x.ndim else 0}) if x.ndim else (
+            as_value(np.asarray(0)))  # fmt: skip
+        return Extremum(values, reshape(indices, values.shape))
+
+    reduce.__name__ = reduce.__qualname__ = name
+    reduce.__doc__ = (
+        f"Return the {name}imum over axes; with `dim`, the values and their positions; with another"
+        " tensor, elementwise. Ties share the gradient equally.\n"
+    )
+    return reduce
+
+
+max = _extreme("max", ops.max, ops.argmax, "maximum")
+min = _extreme("min", ops.min, ops.argmin, "minimum")
+
+
+def amax(
+    input: Any, dim: Axes = None, keepdim: bool = False, *, axis: Axes = None, keepdims: bool = False
+) -> Any:
+    """Return the largest value over axes; ties share the gradient equally."""
+    x, params = _settle(input, dim, axis, keepdim, keepdims, "amax")
+    _nonempty(x, params["axes"], "amax")
+    return bind(ops.max, (x,), params)
+
+
+def amin(
+    input: Any, dim: Axes = None, keepdim: bool = False, *, axis: Axes = None, keepdims: bool = False
+) -> Any:
+    """Return the smallest value over axes; ties share the gradient equally."""
+    x, params = _settle(input, dim, axis, keepdim, keepdims, "amin")
+    _nonempty(x, params["axes"], "amin")
+    return bind(ops.min, (x,), params)
+
+
+def _position(name: str, primitive: Primitive) -> Callable[..., Any]:
+    def find(
+        input: Any, dim: int | None = None, keepdim: bool = False, *, axis: int | None = None,
+        keepdims: bool = False,
+    ) -> Any:  # fmt: skip
+        x = as_value(input)
+        chosen = one_of(dim, axis, "dim, axis", name)
+        if chosen is None or x.ndim == 0:
+            x, along = flatten(x), 0
+        else:
+            along = settle_axis(chosen, x.ndim, name)
+        _nonempty(x, (along,), name)
+        out = bind(primitive, (x,), {"axis": along})
+        if chosen is not None and (keepdim or keepdims):
+            out = reshape(out, tuple(1 if i == along else n for i, n in enumerate(x.shape)))
+        return out
+
+    find.__name__ = find.__qualname__ = name
+    find.__doc__ = f"Return the position of the {name[3:]}imum, of all elements or along one axis.\n"
+    return find
+
+
+argmax = _position("argmax", ops.argmax)
+argmin = _position("argmin", ops.argmin)
+
+
+def any(
+    input: Any, dim: Axes = None, keepdim: bool = False, *, axis: Axes = None, keepdims: bool = False
+) -> Any:
+    """Return whether any element is true (not 0)."""
+    x, params = _settle(input, dim, axis, keepdim, keepdims, "any")
+    return bind(ops.any, (x if x.dtype == BOOL else elementwise.ne(x, 0),), params)
+
+
+def all(
+    input: Any, dim: Axes = None, keepdim: bool = False, *, axis: Axes = None, keepdims: bool = False
+) -> Any:
+    """Return whether all elements are true (not 0)."""
+    x, params = _settle(input, dim, axis, keepdim, keepdims, "all")
+    return bind(ops.all, (x if x.dtype == BOOL else elementwise.ne(x, 0),), params)
+
+
+def logsumexp(
+    input: Any, dim: Axes = None, keepdim: bool = False, *, axis: Axes = None, keepdims: bool = False
+) -> Any:
+    """Return ln sum exp over axes without overflow; of nothing but -inf the gradient is 0."""
+    x, params = _settle(input, dim, axis, keepdim, keepdims, "logsumexp")
+    return bind(ops.logsumexp, (_float(x, "logsumexp"),), params)
+
+
+def softmax(input: Any, dim: int | None = None, *, dtype: Any = None, axis: int | None = None) -> Any:
+    """Return exp(x) / sum exp(x) along one axis."""
+    return _normalise(ops.softmax, "softmax", input, one_of(dim, axis, "dim, axis", "softmax"), dtype)
+
+
+def log_softmax(
+    input: Any, dim: int | None = None, *, dtype: Any = None, axis: int | None = None
+) -> Any:
+    """Return ln softmax along one axis, without overflow."""
+    chosen = one_of(dim, axis, "dim, axis", "log_softmax")
+    return _normalise(ops.log_softmax, "log_softmax", input, chosen, dtype)
+
+
+def _normalise(primitive: Primitive, name: str, input: Any, dim: int | None, dtype: Any) -> Any:
+    x = as_value(input)
+    if dim is None:
+        raise UsageError(explain(f"{name}: say along which axis, for example dim=-1.", (x,)))
+    x = cast(x, as_dtype(dtype)) if dtype is not None else x
+    x = x if x.dtype.kind == "f" else cast(x, state.default_dtype)
+    if x.ndim == 0:
+        return reshape(_normalise(primitive, name, reshape(x, (1,)), 0, None), ())
+    return bind(primitive, (x,), {"axis": settle_axis(dim, x.ndim, name)})
+
+
+def norm(
+    input: Any, p: Any = 2, dim: Axes = None, keepdim: bool = False, *, axis: Axes = None,
+    keepdims: bool = False,
+) -> Any:  # fmt: skip
+    """Return the p-norm over axes: 1, 2 ("fro"), inf, -inf, 0 or another number.
+
+    The gradient of the 2-norm at 0 is 0, the subgradient of least norm.
+    """
+    x, params = _settle(input, dim, axis, keepdim, keepdims, "norm")
+    x = _float(x, "norm")
+    if p in (2, "fro"):
+        return bind(ops.norm, (x,), params)
+    size = elementwise.abs(x)
+    if p == 1:
+        return bind(sum_primitive, (size,), params)
+    if p in (float("inf"), "inf"):
+        return bind(ops.max, (size,), params)
+    if p == float("-inf"):
+        return bind(ops.min, (size,), params)
+    if p == 0:
+        return bind(sum_primitive, (cast(elementwise.ne(x, 0), x.dtype),), params)
+    total = bind(sum_primitive, (elementwise.pow(size, float(p)),), params)
+    return elementwise.pow(total, 1.0 / p)
+
+
+def _running(name: str, primitive: Primitive) -> Callable[..., Any]:
+    def run(input: Any, dim: int | None = None, *, axis: int | None = None) -> Any:
+        x = as_value(input)
+        chosen = one_of(dim, axis, "dim, axis", name)
+        if chosen is None:
+            raise UsageError(explain(f"{name}: say along which axis, for example dim=0.", (x,)))
+        if x.dtype.kind != "f":
+            x = cast(x, DTYPES["int64"])
+        if x.ndim == 0:
+            return x
+        return bind(primitive, (x,), {"axis": settle_axis(chosen, x.ndim, name), "reverse": False})
+
+    run.__name__ = run.__qualname__ = name
+    run.__doc__ = f"Return the running {'sum' if name == 'cumsum' else 'product'} along one axis.\n"
+    return run
+
+
+cumsum = _running("cumsum", ops.cumsum)
+cumprod = _running("cumprod", ops.cumprod)
+
+
+def var_mean(input: Any, dim: Axes = None, unbiased: bool = True, keepdim: bool = False) -> Any:
+    """Return the variance and the mean over axes."""
+    return var(input, dim, unbiased, keepdim), mean(input, dim, keepdim)
+
+
+def std_mean(input: Any, dim: Axes = None, unbiased: bool = True, keepdim: bool = False) -> Any:
+    """Return the standard deviation and the mean over axes."""
+    return std(input, dim, unbiased, keepdim), mean(input, dim, keepdim)

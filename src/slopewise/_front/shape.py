@@ -1,0 +1,403 @@
+"""Shape functions of the front: views, joins, splits, repetitions, triangles.
+
+Invariant: each is a composition of the view primitives; `dim` and `axis` are both accepted where
+the array API has another name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from slopewise._core.aval import broadcast_shapes
+from slopewise._core.graph import bind
+from slopewise._core.source import explain
+from slopewise._core.value import Value
+from slopewise._front.operands import (
+    Axes, as_value, one_of, promote_operands, settle_axes, settle_axis,
+)  # fmt: skip
+from slopewise._ops import shape as ops
+from slopewise._ops.comparison import where
+from slopewise.errors import ShapeError, UsageError
+
+
+def _sizes(shape: tuple[Any, ...]) -> tuple[int, ...]:
+    if len(shape) == 1 and not isinstance(shape[0], (int, np.integer)):
+        shape = tuple(shape[0])
+    return tuple(int(n) for n in shape)
+
+
+def reshape(input: Any, *shape: Any) -> Any:
+    """Return the elements in another shape; one size may be -1.
+
+    Raises
+    ------
+    ShapeError
+        If the number of elements differs.
+    """
+    x = as_value(input)
+    sizes = list(_sizes(shape))
+    total = prod(x.shape)
+    if sizes.count(-1) == 1:
+        known = -prod(sizes)
+        sizes[sizes.index(-1)] = total // known if known else 0
+    if prod(sizes) != total or any(n < 0 for n in sizes):
+        raise ShapeError(
+            explain(
+                f"reshape: {total} elements of shape {x.shape} do not fit shape {_sizes(shape)}.",
+                (x,),
+            )
+        )
+    return bind(ops.reshape, (x,), {"shape": tuple(sizes)})
+
+
+view = reshape
+
+
+def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
+    """Return the axes start_dim to end_dim joined into one."""
+    x = as_value(input)
+    first = settle_axis(start_dim, x.ndim, "flatten")
+    last = settle_axis(end_dim, x.ndim, "flatten")
+    return reshape(x, (*x.shape[:first], prod(x.shape[first : last + 1]), *x.shape[last + 1 :]))
+
+
+def unflatten(input: Any, dim: int, sizes: Sequence[int]) -> Any:
+    """Return one axis split into several."""
+    x = as_value(input)
+    axis = settle_axis(dim, x.ndim, "unflatten")
+    return reshape(x, (*x.shape[:axis], *sizes, *x.shape[axis + 1 :])) if -1 not in sizes else (
+        reshape(x, (*x.shape[:axis], *_infer(x.shape[axis], sizes), *x.shape[axis + 1 :]))
+    )  # fmt: skip
+
+
+def _infer(total: int, sizes: Sequence[int]) -> list[int]:
+    return [total // -prod(sizes) if n == -1 else n for n in sizes]
+
+
+def permute(input: Any, *dims: Any) -> Any:
+    """Return the axes in another order.
+
+    Raises
+    ------
+    ShapeError
+        If `dims` is not a permutation of the axes.
+    """
+    x = as_value(input)
+    axes = tuple(settle_axis(d, x.ndim, "permute") for d in _sizes(dims))
+    if sorted(axes) != list(range(x.ndim)):
+        raise ShapeError(explain(f"permute: {_sizes(dims)} does not order {x.ndim} axes.", (x,)))
+    return bind(ops.transpose, (x,), {"axes": axes})
+
+
+def transpose(input: Any, dim0: int, dim1: int) -> Any:
+    """Return input with two axes exchanged."""
+    x = as_value(input)
+    a, b = settle_axis(dim0, x.ndim, "transpose"), settle_axis(dim1, x.ndim, "transpose")
+    axes = list(range(x.ndim))
+    if axes:
+        axes[a], axes[b] = axes[b], axes[a]
+    return bind(ops.transpose, (x,), {"axes": tuple(axes)})
+
+
+swapaxes = transpose
+
+
+def movedim(input: Any, source: Axes, destination: Axes) -> Any:
+    """Return input with axes moved to other positions."""
+    x = as_value(input)
+    from_ = [settle_axis(a, x.ndim, "movedim") for a in np.atleast_1d(source).tolist()]
+    to = [settle_axis(a, x.ndim, "movedim") for a in np.atleast_1d(destination).tolist()]
+    axes = [i for i in range(x.ndim) if i not in from_]
+    for d, s in sorted(zip(to, from_, strict=True)):
+        axes.insert(d, s)
+    return permute(x, axes)
+
+
+def t(input: Any) -> Any:
+    """Return the transpose of a matrix (a vector or number is returned as it is)."""
+    x = as_value(input)
+    if x.ndim > 2:
+        raise ShapeError(explain(f"t: needs at most 2 axes, has {x.ndim}; use .mT.", (x,)))
+    return transpose(x, 0, 1) if x.ndim == 2 else x
+
+
+def squeeze(input: Any, dim: Axes = None, *, axis: Axes = None) -> Any:
+    """Return input without its axes of size 1 (all of them, or those named)."""
+    x = as_value(input)
+    axes = settle_axes(one_of(dim, axis, "dim, axis", "squeeze"), x.ndim, "squeeze")
+    return reshape(x, tuple(n for i, n in enumerate(x.shape) if i not in axes or n != 1))
+
+
+def unsqueeze(input: Any, dim: int) -> Any:
+    """Return input with an axis of size 1 inserted."""
+    x = as_value(input)
+    axis = settle_axis(dim, x.ndim + 1, "unsqueeze")
+    return reshape(x, (*x.shape[:axis], 1, *x.shape[axis:]))
+
+
+def broadcast_to(input: Any, *shape: Any) -> Any:
+    """Return input repeated to a larger shape, without a copy; -1 keeps an axis.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes do not fit.
+    """
+    x = as_value(input)
+    sizes = _sizes(shape)
+    offset = len(sizes) - x.ndim
+    full = tuple(x.shape[i - offset] if n == -1 and i >= offset else n for i, n in enumerate(sizes))
+    fits = offset >= 0 and all(
+        n in (1, m) for n, m in zip(x.shape, full[offset:], strict=True)
+    )
+    if not fits:
+        raise ShapeError(explain(f"expand: shape {x.shape} does not broadcast to {sizes}.", (x,)))
+    return bind(ops.broadcast_to, (x,), {"shape": full})
+
+
+expand = broadcast_to
+
+
+def broadcast_tensors(*tensors: Any) -> tuple[Any, ...]:
+    """Return all operands broadcast to their common shape."""
+    values = [as_value(x) for x in tensors]
+    shape = broadcast_shapes(*(x.shape for x in values))
+    return tuple(broadcast_to(x, shape) for x in values)
+
+
+def cat(tensors: Sequence[Any], dim: int = 0, *, axis: int | None = None) -> Any:
+    """Return tensors joined along an existing axis.
+
+    Raises
+    ------
+    ShapeError
+        If the other axes differ.
+    """
+    parts = promote_operands([as_value(x) for x in tensors])
+    if not parts:
+        raise UsageError(explain("cat: needs at least one tensor."))
+    along = settle_axis(dim if axis is None else axis, parts[0].ndim, "cat")
+    parts = [p for p in parts if p.shape != (0,)] or parts[:1]
+    ops.cat.abstract(*(p.aval for p in parts), axis=along)
+    return bind(ops.cat, tuple(parts), {"axis": along})
+
+
+concat = concatenate = cat
+
+
+def stack(tensors: Sequence[Any], dim: int = 0, *, axis: int | None = None) -> Any:
+    """Return tensors of one shape joined along a new axis."""
+    values = [as_value(x) for x in tensors]
+    shapes = {x.shape for x in values}
+    if len(shapes) != 1:
+        raise ShapeError(explain(f"stack: shapes differ: {sorted(shapes)}.", tuple(values)))
+    along = settle_axis(dim if axis is None else axis, values[0].ndim + 1, "stack")
+    return cat([unsqueeze(x, along) for x in values], along)
+
+
+def narrow(input: Any, dim: int, start: int, length: int) -> Any:
+    """Return `length` entries of one axis, from `start`."""
+    x = as_value(input)
+    axis = settle_axis(dim, x.ndim, "narrow")
+    if not 0 <= start <= start + length <= x.shape[axis]:
+        raise ShapeError(
+            explain(f"narrow: {start}..{start + length} leaves axis {axis} of {x.shape}.", (x,))
+        )
+    starts = tuple(start if i == axis else 0 for i in range(x.ndim))
+    stops = tuple(start + length if i == axis else n for i, n in enumerate(x.shape))
+    return bind(ops.slice, (x,), {"starts": starts, "stops": stops, "steps": (1,) * x.ndim})
+
+
+def split(input: Any, split_size_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Any, ...]:
+    """Return consecutive parts of one axis: of one size, or of the given sizes."""
+    x = as_value(input)
+    n = x.shape[settle_axis(dim, x.ndim, "split")]
+    if isinstance(split_size_or_sections, int):
+        size = split_size_or_sections
+        sizes = [min(size, n - i) for i in range(0, n, size)] or [0]
+    else:
+        sizes = list(split_size_or_sections)
+        if sum(sizes) != n:
+            raise ShapeError(explain(f"split: sizes {sizes} do not sum to {n}.", (x,)))
+    starts = np.cumsum([0, *sizes[:-1]]).tolist()
+    return tuple(narrow(x, dim, a, m) for a, m in zip(starts, sizes, strict=True))
+
+
+def chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:
+    """Return at most `chunks` consecutive parts of equal size (the last may be smaller)."""
+    x = as_value(input)
+    n = x.shape[settle_axis(dim, x.ndim, "chunk")]
+    return split(x, max(1, -(-n // chunks)), dim)
+
+
+def unbind(input: Any, dim: int = 0) -> tuple[Any, ...]:
+    """Return the slices along one axis, without that axis."""
+    x = as_value(input)
+    axis = settle_axis(dim, x.ndim, "unbind")
+    rest = (*x.shape[:axis], *x.shape[axis + 1 :])
+    return tuple(reshape(narrow(x, axis, i, 1), rest) for i in range(x.shape[axis]))
+
+
+def flip(input: Any, dims: Axes = None, *, axis: Axes = None) -> Any:
+    """Return input with the order along axes reversed."""
+    x = as_value(input)
+    axes = settle_axes(one_of(dims, axis, "dims, axis", "flip"), x.ndim, "flip")
+    return bind(ops.flip, (x,), {"axes": axes})
+
+
+def roll(input: Any, shifts: Axes, dims: Axes = None) -> Any:
+    """Return input with entries moved along axes, those that leave coming in at the other end."""
+    x = as_value(input)
+    if dims is None:
+        return reshape(roll(flatten(x), shifts, 0), x.shape)
+    for shift, dim in zip(np.atleast_1d(shifts).tolist(), np.atleast_1d(dims).tolist(), strict=True):
+        n = x.shape[settle_axis(dim, x.ndim, "roll")]
+        if n:
+            k = shift % n
+            x = cat([narrow(x, dim, n - k, k), narrow(x, dim, 0, n - k)], dim)
+    return x
+
+
+def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float = 0.0) -> Any:
+    """Return input with a border; `pad` counts from the last axis: (left, right, top, bottom...).
+
+    Raises
+    ------
+    UsageError
+        If the mode is not "constant", "reflect", "replicate" or "circular".
+    """
+    x = as_value(input)
+    if len(pad) % 2 or len(pad) > 2 * x.ndim:
+        raise UsageError(explain(f"pad: {list(pad)} does not give pairs for {x.ndim} axes.", (x,)))
+    before, after = [0] * x.ndim, [0] * x.ndim
+    for i in range(len(pad) // 2):
+        before[-1 - i], after[-1 - i] = int(pad[2 * i]), int(pad[2 * i + 1])
+    if mode == "constant":
+        return _pad_constant(x, before, after, value)
+    modes = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
+    if mode not in modes:
+        raise UsageError(explain(f"pad: mode {mode!r} is not one of constant, {list(modes)}."))
+    from slopewise._front.indexing import index_select
+
+    for axis, (a, b) in enumerate(zip(before, after, strict=True)):
+        if a or b:
+            source = np.pad(np.arange(x.shape[axis]), (a, b), mode=modes[mode])  # type: ignore[call-overload]
+            x = index_select(x, axis, source)
+    return x
+
+
+def _pad_constant(x: Any, before: list[int], after: list[int], value: float) -> Any:
+    cut = [(max(0, -a), max(0, -b)) for a, b in zip(before, after, strict=True)]
+    for axis, (a, b) in enumerate(cut):
+        if a or b:
+            x = narrow(x, axis, a, x.shape[axis] - a - b)
+    starts = tuple(max(0, a) for a in before)
+    ends = [max(0, b) for b in after]
+    shape = tuple(n + a + b for n, a, b in zip(x.shape, starts, ends, strict=True))
+    params = {"shape": shape, "starts": starts, "steps": (1,) * x.ndim}
+    out = bind(ops.embed, (x,), params)
+    if value == 0:
+        return out
+    inside = np.zeros(shape, bool)
+    inside[tuple(np.s_[a : a + n] for a, n in zip(starts, x.shape, strict=True))] = True
+    return bind(where, (inside, out, float(value) if x.dtype.kind == "f" else value), {})
+
+
+def tile(input: Any, *dims: Any) -> Any:
+    """Return input repeated along axes, new ones in front if there are more counts than axes."""
+    x = as_value(input)
+    counts = _sizes(dims)
+    ndim = max(len(counts), x.ndim)
+    counts = (1,) * (ndim - len(counts)) + counts
+    sizes = (1,) * (ndim - x.ndim) + x.shape
+    paired = tuple(m for n in sizes for m in (1, n))
+    grown = tuple(m for c, n in zip(counts, sizes, strict=True) for m in (c, n))
+    full = tuple(c * n for c, n in zip(counts, sizes, strict=True))
+    return reshape(broadcast_to(reshape(x, paired), grown), full)
+
+
+repeat = tile
+
+
+def repeat_interleave(input: Any, repeats: Any, dim: int | None = None) -> Any:
+    """Return input with each entry of an axis repeated, a fixed or its own number of times."""
+    from slopewise._front.indexing import index_select
+
+    x = as_value(input)
+    if dim is None:
+        x, dim = flatten(x), 0
+    axis = settle_axis(dim, x.ndim, "repeat_interleave")
+    counts = repeats._value if isinstance(repeats, Value) else repeats
+    return index_select(x, axis, np.repeat(np.arange(x.shape[axis]), counts))
+
+
+def _triangle(x: Any, keep: np.ndarray[Any, Any]) -> Any:
+    shape = x.shape
+    mask = np.broadcast_to(keep, shape)
+    return bind(where, (mask, x, 0.0 if x.dtype.kind == "f" else 0), {})
+
+
+def tril(input: Any, diagonal: int = 0) -> Any:
+    """Return the lower triangle of matrices, zeros elsewhere."""
+    x = as_value(input)
+    return _triangle(x, np.tri(*x.shape[-2:], k=diagonal, dtype=bool))
+
+
+def triu(input: Any, diagonal: int = 0) -> Any:
+    """Return the upper triangle of matrices, zeros elsewhere."""
+    x = as_value(input)
+    return _triangle(x, ~np.tri(*x.shape[-2:], k=diagonal - 1, dtype=bool))
+
+
+def diagonal(input: Any, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
+    """Return the diagonal of two axes, as the last axis."""
+    x = as_value(input)
+    a, b = settle_axis(dim1, x.ndim, "diagonal"), settle_axis(dim2, x.ndim, "diagonal")
+    rest = [i for i in range(x.ndim) if i not in (a, b)]
+    moved = permute(x, *rest, a, b)
+    n, m = moved.shape[-2:]
+    if offset >= 0:
+        moved, m = narrow(moved, -1, min(offset, m), max(0, m - offset)), max(0, m - offset)
+    else:
+        moved, n = narrow(moved, -2, min(-offset, n), max(0, n + offset)), max(0, n + offset)
+    k = min(n, m)
+    square = narrow(narrow(moved, -2, 0, k), -1, 0, k)
+    flat = reshape(square, (*square.shape[:-2], k * k))
+    if k == 0:
+        return flat
+    axis = flat.ndim - 1
+    stops = (*flat.shape[:-1], k * k)
+    steps = tuple(k + 1 if i == axis else 1 for i in range(flat.ndim))
+    return bind(ops.slice, (flat,), {"starts": (0,) * flat.ndim, "stops": stops, "steps": steps})
+
+
+def diag(input: Any, diagonal: int = 0) -> Any:
+    """Return the diagonal of a matrix, or the matrix with a vector on its diagonal."""
+    x = as_value(input)
+    if x.ndim == 2:
+        return globals()["diagonal"](x, diagonal)
+    if x.ndim != 1:
+        raise ShapeError(explain(f"diag: needs 1 or 2 axes, has {x.ndim}.", (x,)))
+    n = x.shape[0] + builtin_abs(diagonal)
+    start = diagonal if diagonal >= 0 else -diagonal * n
+    params = {"shape": (n * n,), "starts": (start,), "steps": (n + 1,)}
+    return reshape(bind(ops.embed, (x,), params), (n, n))
+
+
+builtin_abs = abs
+
+
+def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Any, ...]:
+    """Return coordinate grids of vectors; indexing "xy" exchanges the first two axes."""
+    vectors = [as_value(x) for x in (tensors[0] if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)) else tensors)]  # fmt: skip
+    shape = tuple(v.shape[0] for v in vectors)
+    grids = [
+        broadcast_to(reshape(v, tuple(-1 if i == k else 1 for i in range(len(vectors)))), shape)
+        for k, v in enumerate(vectors)
+    ]
+    return tuple(transpose(g, 0, 1) if indexing == "xy" and len(vectors) > 1 else g for g in grids)
+

@@ -1,0 +1,334 @@
+"""The functional transforms: grad, value_and_grad, vjp, jvp, jacobian, hessian.
+
+Invariant: each runs the function once on marked inputs and walks what was recorded; a walk is
+itself recorded exactly when something outside could differentiate its result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any
+
+import numpy as np
+
+from slopewise._core.state import enable_grad
+from slopewise._core.tree import flatten, unflatten
+from slopewise._core.value import Value, new_value
+from slopewise._ops.shape import reshape
+from slopewise._transform.inputs import as_values, edge_of, mark
+from slopewise._transform.jvp import reaches_beyond, walk_forward
+from slopewise._transform.vjp import walk_back
+from slopewise._transform.vmap import vmap
+from slopewise.errors import GradientError, ShapeError
+
+ArgNums = int | tuple[int, ...]
+
+
+def _one(x: Any) -> Any:
+    """Return a cotangent of ones for a scalar output."""
+    return np.ones(x.shape, x.dtype)
+
+
+def _is_linked(leaves: Sequence[Any], heads: Sequence[Any], edges: set[Any]) -> bool:
+    """Return whether a derivative must itself be recorded."""
+    return any(
+        isinstance(x, Value) and (x._value is None or x._requires_grad) for x in leaves
+    ) or reaches_beyond(heads, edges)
+
+
+def _finish(bar: Any, like: Any) -> Any:
+    if bar is None:
+        return new_value(np.zeros(like.shape, like.dtype), None, False)
+    return bar if isinstance(bar, Value) else new_value(np.asarray(bar), None, False)
+
+
+def _split_arguments(
+    args: tuple[Any, ...], argnums: ArgNums, operation: str
+) -> tuple[list[Any], list[Any], Any, Callable[[list[Any]], tuple[Any, ...]]]:
+    """Return original leaves, marked leaves, the structure, and how to rebuild the arguments."""
+    numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+    numbers = tuple(n % len(args) for n in numbers)
+    chosen = tuple(args[n] for n in numbers)
+    leaves, structure = flatten(chosen)
+    marked = [mark(x, operation) for x in leaves]
+
+    def rebuild(values: list[Any]) -> tuple[Any, ...]:
+        parts = unflatten(structure, values)
+        full = list(args)
+        for n, part in zip(numbers, parts, strict=True):
+            full[n] = part
+        return tuple(full)
+
+    return leaves, marked, structure, rebuild
+
+
+def value_and_grad(
+    function: Callable[..., Any], argnums: ArgNums = 0, *, has_aux: bool = False
+) -> Callable[..., Any]:
+    """Return a function that gives the value of `function` and its gradient together.
+
+    Parameters
+    ----------
+    function : callable
+        Returns a 0-d Tensor (or `(Tensor, aux)` with `has_aux`).
+    argnums : int or tuple of int
+        Which positional arguments to differentiate in; nests of Tensors are allowed.
+
+    Returns
+    -------
+    callable
+        `(*args) -> (value, gradient)`; the gradient has the structure of the arguments.
+
+    Raises
+    ------
+    GradientError
+        If the output is not a 0-d float.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> value, slope = sw.value_and_grad(lambda w: (w - 3) ** 2)(4.0)
+    >>> value.item(), slope.item()
+    (1.0, 2.0)
+    """
+
+    @wraps(function)
+    def differentiated(*args: Any, **kwargs: Any) -> Any:
+        leaves, marked, structure, rebuild = _split_arguments(args, argnums, "grad")
+        with enable_grad():
+            out = function(*rebuild(marked), **kwargs)
+        value, aux = out if has_aux else (out, None)
+        if not isinstance(value, Value) or value.shape != () or value.dtype.kind != "f":
+            shape = getattr(value, "shape", type(value).__name__)
+            raise GradientError(
+                f"grad: the function returned {shape}, and a gradient needs one number; return a"
+                " 0-d float Tensor (loss.sum() or loss.mean()), or use jacobian."
+            )
+        edges = {edge_of(m) for m in marked}
+        head = edge_of(value)
+        found: dict[Any, Any] = {}
+        if value._requires_grad:
+            linked = _is_linked(leaves, [head], edges) or value._value is None
+            bar = as_values([_one(value)])[0] if linked else _one(value)
+            found = walk_back([(head, bar)], edges, attached=linked, retain=linked)
+            if not linked:
+                value = new_value(value._value, None, False)
+        bars = [_finish(found.get(edge_of(m)), m) for m in marked]
+        gradient = unflatten(structure, bars)
+        if isinstance(argnums, int):
+            gradient = gradient[0]
+        return ((value, aux), gradient) if has_aux else (value, gradient)
+
+    return differentiated
+
+
+def grad(
+    function: Callable[..., Any], argnums: ArgNums = 0, *, has_aux: bool = False
+) -> Callable[..., Any]:
+    """Return the gradient function of a function with one number as its value.
+
+    Parameters
+    ----------
+    function : callable
+        Returns a 0-d Tensor (or `(Tensor, aux)` with `has_aux`).
+    argnums : int or tuple of int
+        Which positional arguments to differentiate in.
+
+    Returns
+    -------
+    callable
+        `(*args) -> gradient`, or `(gradient, aux)` with `has_aux`.
+
+    Raises
+    ------
+    GradientError
+        If the output is not a 0-d float.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.grad(lambda w: (w - 3) ** 2)(4.0).item()
+    2.0
+    >>> sw.grad(sw.grad(lambda x: x ** 3))(2.0).item()
+    12.0
+    """
+    both = value_and_grad(function, argnums, has_aux=has_aux)
+
+    @wraps(function)
+    def differentiated(*args: Any, **kwargs: Any) -> Any:
+        out, gradient = both(*args, **kwargs)
+        return (gradient, out[1]) if has_aux else gradient
+
+    return differentiated
+
+
+def vjp(function: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], Any]]:
+    """Return the value of `function` and its pullback from output cotangents to input cotangents.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> out, pull = sw.vjp(lambda x: x * x, sw.tensor([1., 2.]))
+    >>> pull(sw.tensor([1., 10.]))[0]
+    tensor([ 2., 40.])
+    """
+    numbers = tuple(range(len(primals)))
+    leaves, marked, structure, rebuild = _split_arguments(primals, numbers, "vjp")
+    with enable_grad():
+        out = function(*rebuild(marked))
+    outs, out_structure = flatten(out)
+    edges = {edge_of(m) for m in marked}
+
+    def pull(out_bar: Any) -> Any:
+        bars, bar_structure = flatten(out_bar)
+        if bar_structure != out_structure:
+            raise ShapeError("vjp: the cotangent must have the structure of the output.")
+        heads = [
+            (edge_of(o), as_values([b])[0])
+            for o, b in zip(outs, bars, strict=True)
+            if isinstance(o, Value) and o._requires_grad
+        ]
+        found = walk_back(heads, edges, attached=True, retain=True)
+        return unflatten(structure, [_finish(found.get(edge_of(m)), m) for m in marked])
+
+    values = [_strip(o, leaves) for o in outs]
+    return unflatten(out_structure, values), pull
+
+
+def _strip(out: Any, leaves: Sequence[Any]) -> Any:
+    """Return the value without the history of marked inputs, unless an outer one needs it."""
+    if not isinstance(out, Value) or out._value is None:
+        return out
+    linked = any(isinstance(x, Value) and (x._value is None or x._requires_grad) for x in leaves)
+    return out if linked else new_value(out._value, None, False)
+
+
+def jvp(
+    function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]
+) -> tuple[Any, Any]:
+    """Return the value of `function` and its derivative along `tangents` (forward mode).
+
+    Parameters
+    ----------
+    function : callable
+        A function of as many arguments as there are primals.
+    primals, tangents : sequence
+        Nests of equal structure and shapes.
+
+    Returns
+    -------
+    tuple
+        The output, and its tangent, of the same structure.
+
+    Raises
+    ------
+    ShapeError
+        If a tangent's shape is not that of its primal.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.jvp(lambda x: sw.sin(x), (0.0,), (2.0,))[1].item()
+    2.0
+    """
+    numbers = tuple(range(len(primals)))
+    leaves, marked, _, rebuild = _split_arguments(tuple(primals), numbers, "jvp")
+    directions = as_values(flatten(tuple(tangents))[0])
+    for m, t in zip(marked, directions, strict=True):
+        if m.shape != t.shape:
+            raise ShapeError(f"jvp: a primal has shape {m.shape}, its tangent {t.shape}.")
+    with enable_grad():
+        out = function(*rebuild(marked))
+    outs, out_structure = flatten(out)
+    heads = [edge_of(o) if isinstance(o, Value) and o._requires_grad else None for o in outs]
+    edges = {edge_of(m) for m in marked}
+    linked = _is_linked([*leaves, *directions], [h for h in heads if h is not None], edges)
+    seeds = {
+        edge_of(m): (t if linked else t._value) for m, t in zip(marked, directions, strict=True)
+    }
+    found = walk_forward([h for h in heads if h is not None], seeds, attached=linked)
+    arrived = iter(found)
+    dots = [
+        _finish(next(arrived) if h is not None else None, o)
+        for h, o in zip(heads, outs, strict=True)
+    ]
+    values = [_strip(o, leaves) for o in outs]
+    return unflatten(out_structure, values), unflatten(out_structure, dots)
+
+
+def jacobian(
+    function: Callable[..., Any], argnums: int = 0, *, mode: str = "reverse"
+) -> Callable[..., Any]:
+    """Return the function that gives the matrix of all first derivatives.
+
+    Parameters
+    ----------
+    function : callable
+        From an array to an array.
+    argnums : int
+        Which argument to differentiate in.
+    mode : {"reverse", "forward"}
+        Reverse costs one walk for each output element, forward one for each input element.
+
+    Returns
+    -------
+    callable
+        Its result has shape (*output.shape, *input.shape).
+
+    Raises
+    ------
+    DTypeError
+        If the argument is not a float.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.jacobian(lambda x: x * x)(sw.tensor([1., 2., 3.]))
+    tensor([[2., 0., 0.],
+            [0., 4., 0.],
+            [0., 0., 6.]])
+    """
+
+    @wraps(function)
+    def reverse(*args: Any) -> Any:
+        def along(x: Any) -> Any:
+            return function(*args[:argnums], x, *args[argnums + 1 :])
+
+        x = as_values([args[argnums]])[0]
+        out, pull = vjp(along, x)
+        size = int(np.prod(out.shape, dtype=int))
+        basis = new_value(
+            np.eye(size, dtype=out.dtype).reshape(size, *out.shape), None, False
+        )
+        rows = vmap(lambda bar: pull(bar)[0])(basis)
+        return reshape(rows, shape=(*out.shape, *x.shape))
+
+    @wraps(function)
+    def forward(*args: Any) -> Any:
+        x = as_values([args[argnums]])[0]
+        size = int(np.prod(x.shape, dtype=int))
+        basis = new_value(np.eye(size, dtype=x.dtype).reshape(size, *x.shape), None, False)
+
+        def push(direction: Any) -> Any:
+            return jvp(
+                lambda v: function(*args[:argnums], v, *args[argnums + 1 :]), (x,), (direction,)
+            )[1]
+
+        columns = vmap(push, out_dims=-1)(basis)
+        return reshape(columns, shape=(*columns.shape[:-1], *x.shape))
+
+    return forward if mode == "forward" else reverse
+
+
+def hessian(function: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
+    """Return the function that gives the matrix of second derivatives (forward over reverse).
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.hessian(lambda w: (w[0] - 3) ** 2 * w[1])(sw.tensor([4., 2.]))
+    tensor([[4., 2.],
+            [2., 0.]])
+    """
+    return jacobian(grad(function, argnums), argnums, mode="forward")

@@ -1,0 +1,430 @@
+"""Reverse mode: one walk over recorded nodes, from outputs to leaves.
+
+Invariant: nodes are visited in falling creation order, so that every consumer of a node has given
+its share before the node is pulled. The walk is iterative and frees what it used. First-order walks
+run on plain arrays; `attached` walks run on Values and are recorded themselves.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from heapq import heappop, heappush
+from typing import Any
+
+import numpy as np
+
+from slopewise._core.aval import Aval
+from slopewise._core.graph import Edge, Node, Primitive, operand_at
+from slopewise._core.quiet import hush, restore
+from slopewise._core.rules import Higher, Jvp, Linear, Multilinear, Partials, Zero
+from slopewise._core.source import locate
+from slopewise._core.state import enable_grad, state
+from slopewise._core.trace import Graph, ancestors, placeholder
+from slopewise._core.value import Value, new_value
+from slopewise._ops.arithmetic import add, all_finite, guarded_mul
+from slopewise.errors import GradientError, GradientWarning
+
+_ndarray = np.ndarray
+Bars = Sequence[Any]
+
+
+def read_operands(node: Node, attached: bool) -> Sequence[Any]:
+    """Return the operands of a node: arrays, or Values attached to the graph."""
+    if node.operands is None:
+        raise GradientError(freed_message(node))
+    if attached:
+        return [operand_at(node, i) for i in range(len(node.edges))]
+    return node.operands
+
+
+def read_out(node: Node, attached: bool) -> Any:
+    """Return the output of a node, if its rule reads it."""
+    if not attached:
+        return node.out
+    if isinstance(node.out, tuple):
+        return tuple(
+            new_value(None if isinstance(o, Aval) else o, _select(node, i, o), True)
+            for i, o in enumerate(node.out)
+        )
+    return new_value(node.out, node, True)
+
+
+def _select(node: Node, i: int, out: Any) -> Node:
+    from slopewise._core.graph import select_output
+
+    return select_output(node, i, Aval(out.shape, out.dtype))
+
+
+def freed_message(node: Node) -> str:
+    """Return why a second backward pass through a node fails, and the remedy."""
+    return (
+        "Trying to backward through the graph a second time: the values that"
+        f" `{node.primitive.name}` kept ({locate(node.place)}) were freed by the first"
+        " backward. Call the first one as backward(retain_graph=True), or compute the loss"
+        " again before each backward."
+    )
+
+
+def check_guards(node: Node) -> None:
+    """Refuse to use kept values that were changed in place since they were kept."""
+    for storage, version, array in node.guards:
+        if storage.version == version and (
+            storage.checksum is None or storage.unchanged(array)
+        ):
+            continue
+        raise GradientError(
+            "one of the variables needed for gradient computation has been modified by an"
+            f" inplace operation: `{node.primitive.name}` at {locate(node.place)} kept a tensor"
+            f" of shape {tuple(array.shape)} that was changed afterwards (in place, or through a"
+            " NumPy or DLPack alias). Change a copy instead: x = x + ... in place of x += ...,"
+            " or x.clone() before the change."
+        )
+
+
+def pull_partials(node: Node, rule: Partials, out_bar: Any, attached: bool) -> Bars:
+    operands = read_operands(node, attached)
+    out = read_out(node, attached)
+    params = node.params
+    bars: list[Any] = []
+    for edge, partial in zip(node.edges, rule.partials, strict=True):
+        if edge is None or partial is None:
+            bars.append(None)
+            continue
+        factor = partial(out, *operands, **params)
+        if not rule.singular:
+            bars.append(out_bar * factor)
+        elif attached:
+            bars.append(guarded_mul(out_bar, factor))
+        else:
+            bar = out_bar * factor
+            if not all_finite(bar):
+                bar = guarded_mul(out_bar, factor)
+                if all_finite(out_bar) and not all_finite(bar):
+                    report_singular(node)
+            bars.append(bar)
+    return bars
+
+
+def pull_linear(node: Node, rule: Linear, out_bar: Any, attached: bool) -> Bars:
+    operands = list(read_operands(node, attached))
+    wrt = range(len(operands)) if rule.wrt is None else rule.wrt
+    for i in wrt:
+        edge = node.edges[i]
+        if edge is not None:
+            operands[i] = edge  # an edge knows its shape and dtype, as an Aval does
+        elif not isinstance(operands[i], Aval):
+            operands[i] = Aval(np.shape(operands[i]), np.asarray(operands[i]).dtype)
+    bars = rule.transpose(out_bar, *operands, **node.params)
+    if rule.wrt is None:
+        return bars if isinstance(bars, (tuple, list)) else (bars,)
+    full: list[Any] = [None] * len(operands)
+    parts = bars if isinstance(bars, (tuple, list)) else (bars,)
+    for i, bar in zip(wrt, parts, strict=True):
+        full[i] = bar
+    return full
+
+
+def pull_multilinear(node: Node, rule: Multilinear, out_bar: Any, attached: bool) -> Bars:
+    operands = list(read_operands(node, attached))
+    bars: list[Any] = []
+    for i, edge in enumerate(node.edges):
+        if edge is None:
+            bars.append(None)
+            continue
+        kept = operands[i]
+        operands[i] = edge
+        bars.append(rule.transposes[i](out_bar, *operands, **node.params))
+        operands[i] = kept
+    return bars
+
+
+def pull_jvp(node: Node, rule: Jvp, out_bar: Any, attached: bool) -> Bars:
+    operands = read_operands(node, attached)
+    out = read_out(node, attached)
+    outs = out if isinstance(out, tuple) else (out,)
+    out_bars = list(out_bar) if isinstance(out_bar, tuple) else [out_bar]
+    out_avals = tuple(Aval(o.shape, o.dtype) for o in outs)
+    present = tuple(bar is not None for bar in out_bars)
+    wrt = tuple(i for i in rule.wrt if node.edges[i] is not None)
+    avals = tuple(
+        Aval(x.shape, x.dtype) if hasattr(x, "shape") else Aval((), np.asarray(x).dtype)
+        for x in operands
+    )
+    graph = transpose_rule(
+        node.primitive, avals, out_avals, isinstance(out, tuple), present, wrt,
+        tuple(sorted(node.params.items())),
+    )  # fmt: skip
+    results = graph(*(bar for bar in out_bars if bar is not None), *outs, *operands)
+    bars: list[Any] = [None] * len(operands)
+    for i, bar in zip(wrt, results, strict=True):
+        bars[i] = bar
+    return bars
+
+
+@lru_cache(maxsize=1024)
+def transpose_rule(
+    primitive: Primitive,
+    avals: tuple[Aval, ...],
+    out_avals: tuple[Aval, ...],
+    several: bool,
+    present: tuple[bool, ...],
+    wrt: tuple[int, ...],
+    params: tuple[tuple[str, Any], ...],
+) -> Graph:
+    """Return the graph (out_bars, outs, operands) -> bars: the transpose of a traced jvp rule."""
+    rule: Any = primitive.derivative
+    with enable_grad():
+        operands = [placeholder(a) for a in avals]
+        outs = [placeholder(a) for a in out_avals]
+        seeds = {i: placeholder(avals[i], requires_grad=True) for i in wrt}
+        tangents = tuple(
+            seeds[i] if i in seeds else np.zeros(avals[i].shape, avals[i].dtype) for i in rule.wrt
+        )
+        out = tuple(outs) if several else outs[0]
+        out_dot = rule.rule(tangents, out, *operands, **dict(params))
+        dots = out_dot if several else (out_dot,)
+        bars = [placeholder(a) for a, p in zip(out_avals, present, strict=True) if p]
+        heads = [
+            (dot._edge, bar)
+            for dot, bar in zip(
+                [d for d, p in zip(dots, present, strict=True) if p], bars, strict=True
+            )
+            if isinstance(dot, Value)
+        ]
+        found = walk_back(heads, {s._edge for s in seeds.values()}, attached=True, retain=True)
+    results: list[Any] = []
+    for i in wrt:
+        bar = found.get(seeds[i]._edge)
+        results.append(np.zeros(avals[i].shape, avals[i].dtype) if bar is None else bar)
+    return Graph([v._edge for v in (*bars, *outs, *operands)], results)
+
+
+def pull_zero(node: Node, rule: Zero, out_bar: Any, attached: bool) -> Bars:
+    return [None] * len(node.edges)
+
+
+def pull_higher(node: Node, rule: Higher, out_bar: Any, attached: bool) -> Bars:
+    bars = rule.pull(node, out_bar)
+    if attached:
+        return bars
+    return [b._value if isinstance(b, Value) else b for b in bars]
+
+
+PULLS: dict[type, Callable[..., Bars]] = {
+    Partials: pull_partials,
+    Linear: pull_linear,
+    Multilinear: pull_multilinear,
+    Jvp: pull_jvp,
+    Zero: pull_zero,
+    Higher: pull_higher,
+}
+
+
+def report_singular(node: Node) -> None:
+    """Explain an infinite or undefined derivative: a warning, or an error under detect_anomaly."""
+    name = node.primitive.name
+    message = (
+        f"{name}: its derivative is infinite or undefined at a value met here"
+        f" ({locate(node.place)}), so the gradient is inf or NaN. Keep the operand away from the"
+        f" singular point ({name}(x + eps), or clamp(x, min=eps)), or select the other branch with"
+        " where(): a branch that is not selected contributes exactly 0."
+    )
+    if state.anomaly:
+        raise GradientError(message)
+    warnings.warn(message, GradientWarning, stacklevel=2)
+
+
+def accumulate(old: Any, new: Any) -> Any:
+    """Return the sum of two cotangents; tuples stand for the outputs of one node."""
+    if isinstance(old, tuple):
+        return tuple(
+            b if a is None else a if b is None else add(a, b)
+            for a, b in zip(old, new, strict=True)
+        )
+    return add(old, new)
+
+
+def walk_back(
+    heads: Sequence[tuple[Edge, Any]],
+    targets: set[Any] | None,
+    *,
+    attached: bool,
+    retain: bool,
+) -> dict[Any, Any]:
+    """Push cotangents from `heads` to the leaves, or to the `targets`; return them by edge.
+
+    `heads` are (edge, cotangent) pairs. The result also has entries for the leaves that were
+    reached when `targets` is None.
+    """
+    bars: dict[Any, Any] = {}
+    shadows: dict[Any, Any] = {}
+    shared: set[int] = set()
+    results: dict[Any, Any] = {}
+    queue: list[tuple[int, Node]] = []
+    pending: list[_Pending] = []
+    wanted = None if targets is None else leads_to(targets, [edge for edge, _ in heads])
+
+    def give(edge: Edge, bar: Any, tally: dict[Any, Any] = bars) -> None:
+        if wanted is not None and edge not in wanted:
+            return
+        known = tally.get(edge)
+        tally[edge] = bar if known is None else accumulate(known, bar)
+        if known is None and isinstance(edge, Node):
+            heappush(queue, (-edge.order, edge))
+
+    def pull(node: Node, bar: Any) -> Bars:
+        if node.guards:
+            check_guards(node)
+        rule = node.primitive.derivative
+        return PULLS[type(rule)](node, rule, bar, attached)
+
+    recording = state.grad_enabled
+    state.grad_enabled = attached
+    token = hush()
+    try:
+        for edge, bar in heads:
+            give(edge, bar)
+            shared.add(id(bar))
+        while queue:
+            _, node = heappop(queue)
+            out_bar = bars.pop(node, None)
+            shadow = shadows.pop(node, None) if shadows else None
+            if node.hooks is not None or node.retained is not None or targets is not None:
+                total = _total(out_bar, shadow)
+                seen = total if total is None else _observe(node, total, targets, results)
+                if seen is not total:
+                    out_bar, shadow = seen, None
+                    pending = [p for p in pending if node not in p.passed]
+            if shadow is not None:
+                mine = [p for p in pending if p.head is node]
+                pending = [p for p in pending if p.head is not node]
+                for p in mine:
+                    give(p.edge, p.out_bar)
+                if not mine:
+                    for edge, bar in zip(node.edges, pull(node, shadow), strict=True):
+                        if isinstance(edge, Node) and bar is not None:
+                            give(edge, bar, shadows)
+            if out_bar is None or not node.active:
+                continue
+            if wanted is not None and not leads_on(node, wanted):
+                continue
+            if node.output >= 0:
+                parent = node.edges[0]
+                if parent.out is None:
+                    raise GradientError(freed_message(parent))
+                give(parent, tuple(out_bar if i == node.output else None
+                                   for i in range(len(parent.out))))  # fmt: skip
+                continue
+            if node.bypass is not None:
+                edge, passed = node.bypass
+                if _observed(passed, targets):
+                    head = min(passed, key=lambda n: n.order)
+                    pending.append(_Pending(head, passed, edge, out_bar))
+                    for target, bar in zip(node.edges, pull(node, out_bar), strict=True):
+                        if isinstance(target, Node) and bar is not None:
+                            give(target, bar, shadows)
+                else:
+                    give(edge, out_bar)
+            else:
+                for edge, bar in zip(node.edges, pull(node, out_bar), strict=True):
+                    if edge is None or bar is None:
+                        continue
+                    if wanted is not None and edge not in wanted:
+                        continue
+                    if not isinstance(edge, Node) and (
+                        bar is out_bar or getattr(bar, "base", None) is not None
+                    ):
+                        shared.add(id(bar))
+                    known = bars.get(edge)
+                    if known is not None:
+                        bars[edge] = accumulate(known, bar)
+                    else:
+                        bars[edge] = bar
+                        if isinstance(edge, Node):
+                            heappush(queue, (-edge.order, edge))
+            if not retain:
+                # Freed here, one node at a time, so that a long chain is never freed recursively.
+                node.operands = node.out = node.bypass = None
+                node.guards = node.edges = ()
+        for leaf, bar in bars.items():
+            if isinstance(leaf, Node) or (targets is not None and leaf not in targets):
+                continue
+            if leaf._hooks:
+                bar = _apply_hooks(leaf._hooks, bar)
+            results[leaf] = np.array(bar) if id(bar) in shared and not attached else bar
+    finally:
+        restore(token)
+        state.grad_enabled = recording
+    return results
+
+
+def leads_to(targets: set[Any], heads: Sequence[Edge]) -> set[Any]:
+    """Return the targets and the nodes above `heads` through which a target is reached."""
+    wanted = set(targets)
+    for node in ancestors(heads):
+        if leads_on(node, wanted):
+            wanted.add(node)
+    return wanted
+
+
+def leads_on(node: Node, wanted: set[Any]) -> bool:
+    """Return whether one of a node's edges is wanted."""
+    if node.bypass is not None and node.bypass[0] in wanted:
+        return True
+    return any(edge is not None and edge in wanted for edge in node.edges)
+
+
+class _Pending:
+    """A recognised composition whose passed-by values somebody watches.
+
+    log(softmax(x)) sends its cotangent straight to x. Where a value that is passed by has a hook,
+    retains its gradient or is a target, the ordinary cotangents are computed too, as shadows: they
+    are shown to the watchers and end at the head (softmax), and only then the better way is taken.
+    If a hook changes one, the bypass is cancelled and the changed cotangent goes the ordinary way.
+    """
+
+    __slots__ = ("edge", "head", "out_bar", "passed")
+
+    def __init__(self, head: Node, passed: tuple[Node, ...], edge: Edge, out_bar: Any) -> None:
+        self.head = head
+        self.passed = passed
+        self.edge = edge
+        self.out_bar = out_bar
+
+
+def _observed(passed: tuple[Node, ...], targets: set[Any] | None) -> bool:
+    return any(
+        n.hooks or n.retained is not None or (targets is not None and n in targets)
+        for n in passed
+    )
+
+
+def _total(a: Any, b: Any) -> Any:
+    if a is None:
+        return b
+    return a if b is None else accumulate(a, b)
+
+
+def _apply_hooks(hooks: Sequence[Callable[[Any], Any]], bar: Any) -> Any:
+    for hook in list(hooks):
+        value = bar if isinstance(bar, Value) else new_value(np.asarray(bar), None, False)
+        changed = hook(value)
+        if changed is not None:
+            bar = changed if isinstance(bar, Value) else changed._value
+    return bar
+
+
+def _observe(node: Node, bar: Any, targets: set[Any] | None, results: dict[Any, Any]) -> Any:
+    """Let hooks, `retain_grad` and the targets see the cotangent of a node."""
+    if node.hooks:
+        bar = _apply_hooks(node.hooks, bar)
+    if node.retained is not None:
+        tensor = node.retained()
+        if tensor is not None:
+            value = bar if isinstance(bar, Value) else new_value(np.array(bar), None, False)
+            tensor._grad = value if tensor._grad is None else add(tensor._grad, value)
+    if targets is not None and node in targets:
+        results[node] = bar
+    return bar
