@@ -93,6 +93,19 @@ def from_numpy(array: np.ndarray[Any, Any]) -> Any:
     return value
 
 
+def from_dlpack(source: Any) -> Any:
+    """Return a tensor that shares memory with any array that speaks DLPack; read-only stays so.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import slopewise as sw
+    >>> sw.from_dlpack(np.arange(3.0))
+    tensor([0., 1., 2.], dtype=float64)
+    """
+    return from_numpy(np.from_dlpack(source))
+
+
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Any:
     """Return a tensor, sharing memory where the data is an array of the right dtype."""
     refuse_device(device)

@@ -125,7 +125,7 @@ def prod(
 
 
 def _nonempty(x: Any, axes: tuple[int, ...], operation: str) -> None:
-    if any(x.shape[a] == 0 for a in axes):
+    if 0 in [x.shape[a] for a in axes]:
         raise ShapeError(
             explain(f"{operation}: an axis of {x.shape} is empty, so there is none.", (x,))
         )

@@ -83,7 +83,7 @@ def reduce_angle(x: Block) -> tuple[Block, Pair]:
     --------
     >>> odd, (high, low) = reduce_angle(np.float64(1e22))
     >>> bool(odd), float(high)
-    (True, 0.5496354669936707)
+    (True, 0.5506189342358097)
     """
     mantissa, exponent = np.frexp(x)
     upper = np.rint(mantissa * 2.0**26)

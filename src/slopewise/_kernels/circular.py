@@ -12,7 +12,16 @@ from typing import Any
 import numpy as np
 
 from slopewise._kernels.angles import cosine_pair, reduce_angle, sine_pair
-from slopewise._kernels.blocks import apply, apply_two, clip, patch, select, widen, widen_two
+from slopewise._kernels.blocks import (
+    apply,
+    apply_two,
+    clip,
+    patch,
+    select,
+    widen,
+    widen_two,
+    with_sign,
+)
 from slopewise._kernels.double_double import (
     Block,
     divide_pairs,
@@ -216,7 +225,7 @@ def sec_squared(x: Any) -> Any:
     Examples
     --------
     >>> float(sec_squared(np.float64(1.0)))
-    3.425518820814759
+    3.4255188208147596
     """
     return apply(_sec_squared, x, _sec_squared_single)
 
@@ -324,7 +333,7 @@ def _atan2_slope(x: Block, y: Block) -> Block:
     total, exponent = square_sum(x, y)
     mantissa, own = np.frexp(x)
     high, low = divide_pairs((mantissa, 0.0), total)
-    out = np.ldexp(high + low, own - 2 * exponent)
+    out = with_sign(np.ldexp(high + low, own - 2 * exponent), x)
     return patch(out, ~(np.isfinite(x) & np.isfinite(y)), _atan2_slope_limit, x, y)
 
 

@@ -126,7 +126,7 @@ def erf_curvature(x: Any) -> Any:
     Examples
     --------
     >>> float(erf_curvature(np.float64(1.0)))
-    -0.8302148695227183
+    -0.8302149948411894
     """
     return apply(_erf_curvature, x, _erf_curvature_single)
 
@@ -199,7 +199,7 @@ def _erf_near_zero(x: Block) -> Block:
     product, error = two_product(x, lead)
     # The error of a tiny product underflows; then the rounded product is all there is.
     error = select(abs(x) < 1e-280, 0.0, error)
-    return product + (error + x * lead_low + x * square * series)
+    return with_sign(product + (error + x * lead_low + x * square * series), x)
 
 
 def _erf_slope_single(x: Block) -> Block:

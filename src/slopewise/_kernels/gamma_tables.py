@@ -82,10 +82,12 @@ def taylor_table(order: int) -> np.ndarray:
                 _taylor_coefficient(order, k, _values(centre, order + terms + 1))
                 for k in range(terms)
             ]
-            pairs = [fixed_point.pair(value) for value in series[:2]]
+            # The error of the summation, not its value: log-gamma is 0 at 1 and at 2.
+            lead = 0 if abs(series[0]) < ONE >> 150 else series[0]
+            pairs = [fixed_point.pair(value) for value in (lead, series[1])]
             rest = [value / ONE for value in series[2:]]
-            (lead, lead_low), (slope, slope_low) = pairs
-            columns.append([float(centre), lead_low, slope_low, lead, slope, *rest])
+            (value, value_low), (slope, slope_low) = pairs
+            columns.append([float(centre), value_low, slope_low, value, slope, *rest])
         binade *= 2.0
     return np.array(columns).T.copy()
 
@@ -128,7 +130,7 @@ def _values(centre: Fraction, count: int) -> tuple[int, ...]:
     log_gamma = multiply(fixed(start - Fraction(1, 2)), log_start) - fixed(start)
     log_gamma += fixed_point.logarithm(two_pi) // 2
     digamma = log_start - inverse // 2
-    power, product = inverse, Fraction(1)
+    power = inverse
     for k, number in enumerate(numbers, start=1):
         log_gamma += multiply(fixed(number / (2 * k * (2 * k - 1))), power)
         power = multiply(power, inverse)
@@ -147,7 +149,7 @@ def _values(centre: Fraction, count: int) -> tuple[int, ...]:
             total += multiply(fixed(number * rising / (2 * k)), power)
             power = multiply(power, square)
         zetas.append(total)
-    product = 1
+    product = Fraction(1)
     for step in range(_START):
         point = centre + step
         product *= point

@@ -102,7 +102,7 @@ def tanh(x: Any) -> Any:
     Examples
     --------
     >>> float(tanh(np.float64(0.5)))
-    0.46211715726000973
+    0.46211715726000974
     """
     return widen(np.tanh, x) if x.dtype.char == "f" else apply(_tanh, x)
 

@@ -11,7 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from slopewise._kernels.blocks import apply, apply_two, at_most, patch, select, widen_two
+from slopewise._kernels.blocks import (
+    apply,
+    apply_two,
+    at_most,
+    patch,
+    select,
+    select_pair,
+    widen_two,
+)
 from slopewise._kernels.double_double import (
     Block,
     Pair,

@@ -210,8 +210,11 @@ def _quotient_with_one_plus_exp(operands: tuple[Any, ...]) -> Match:
 
 
 def _same(x: Any, y: Any) -> bool:
-    """Return whether two Values are one result."""
-    return x is y or (x._storage is y._storage and x._value is y._value)
+    """Return whether two Values are one result, or exp of one."""
+    if x is y or (x._storage is y._storage and x._value is y._value):
+        return True
+    a, b = _made_by(x, exponential.exp), _made_by(y, exponential.exp)
+    return a is not None and b is not None and _same(a.operands[0], b.operands[0])
 
 
 def _quotient_of_exp_and_its_sum(operands: tuple[Any, ...]) -> Match:
