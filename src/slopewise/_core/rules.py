@@ -8,7 +8,6 @@ arrays (first order) and on Values (higher order, tracing) alike. Kinds are data
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,14 +21,9 @@ def _reads(rule: Rule | None, position: int) -> bool:
     """Tell whether a rule reads its parameter; a name with a leading underscore says it does not."""
     if rule is None:
         return False
-    names = [
-        p.name if p.kind is not p.VAR_POSITIONAL else f"{p.name}*"
-        for p in inspect.signature(rule).parameters.values()
-        if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD, p.VAR_POSITIONAL)
-    ]
-    if position < len(names):
-        return not names[position].startswith("_")
-    return bool(names) and names[-1].endswith("*") and not names[-1].startswith("_")
+    code = rule.__code__
+    names = code.co_varnames[: code.co_argcount]
+    return position < len(names) and not names[position].startswith("_")
 
 
 class Derivative:

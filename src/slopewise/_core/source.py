@@ -7,7 +7,6 @@ It is separate because only error messages and explanations need it, and it must
 
 from __future__ import annotations
 
-import ast
 import linecache
 import sys
 from collections.abc import Iterator
@@ -15,9 +14,12 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from types import CodeType, FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from slopewise._core.value import Value
+
+if TYPE_CHECKING:
+    import ast
 
 _PACKAGE = str(Path(__file__).resolve().parent.parent)
 Place = tuple[CodeType, int]
@@ -70,6 +72,8 @@ def locate(place: Place) -> Spot:
 
 def _operand_names(expression: str) -> list[str]:
     """Return the source text of the operands of the expression that ran."""
+    import ast  # only an error needs it
+
     try:
         tree: ast.AST = ast.parse(expression.strip(), mode="eval").body
     except (SyntaxError, ValueError):
@@ -114,6 +118,8 @@ def name_values(frame: FrameType, values: tuple[Any, ...]) -> list[str]:
 
 
 def _is_literal(text: str) -> bool:
+    import ast  # only an error needs it
+
     try:
         ast.literal_eval(text)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
@@ -148,6 +154,8 @@ def explain(message: str, operands: tuple[Any, ...] = ()) -> str:
 
 def _scope_statements(frame: FrameType) -> list[ast.stmt]:
     """Return the statements of the function (or module) that the frame runs."""
+    import ast  # only an error needs it
+
     source = "".join(linecache.getlines(frame.f_code.co_filename))
     tree = ast.parse(source)
     if frame.f_code.co_name == "<module>":
@@ -163,6 +171,8 @@ def _scope_statements(frame: FrameType) -> list[ast.stmt]:
 
 
 def _assignments(statements: list[ast.stmt], before: int) -> Iterator[tuple[str, ast.Assign]]:
+    import ast  # only an error needs it
+
     for statement in statements:
         for node in ast.walk(statement):
             if isinstance(node, ast.Assign) and node.lineno <= before:
@@ -176,6 +186,8 @@ def find_constants(frame: FrameType, result: Value) -> list[tuple[str, int, str]
 
     The result has no recorded history, so its assignment is followed back through the source.
     """
+    import ast  # only an error needs it
+
     try:
         statements = _scope_statements(frame)
         assigned = dict(sorted(_assignments(statements, frame.f_lineno), key=lambda a: a[1].lineno))
