@@ -16,7 +16,7 @@ from slopewise._core.graph import Primitive, bind
 from slopewise._core.source import explain
 from slopewise._core.value import Value
 from slopewise._front.operands import (
-    apply_binary, apply_unary, as_value, cast, promote_operands,
+    apply_binary, apply_floats, apply_unary, as_value, cast, promote_operands,
 )  # fmt: skip
 from slopewise._ops import (
     arithmetic, comparison, exponential, powers, special, trigonometric,
@@ -44,8 +44,14 @@ def _unary(name: str, primitive: Primitive, minimum: int = 2) -> Unary:
 
 
 def _binary(name: str, primitive: Primitive, minimum: int = 0) -> Binary:
-    def function(input: Any, other: Any) -> Any:
-        return apply_binary(primitive, input, other, minimum)
+    if minimum < 2:
+
+        def function(input: Any, other: Any) -> Any:
+            return apply_binary(primitive, input, other, minimum)
+    else:
+        # The rules of these evaluate functions of one operand alone, so numbers become arrays.
+        def function(input: Any, other: Any) -> Any:
+            return apply_floats(primitive, input, other)
 
     return _document(function, name, primitive, "input, other")
 
@@ -91,7 +97,13 @@ isinf = _unary("isinf", comparison.isinf, 0)
 isfinite = _unary("isfinite", comparison.isfinite, 0)
 
 mul = _binary("mul", arithmetic.mul)
-true_divide = _binary("true_divide", arithmetic.div, 2)
+
+
+def true_divide(input: Any, other: Any) -> Any:
+    """Return input / other, elementwise; integers become floats."""
+    return apply_binary(arithmetic.div, input, other, 2)
+
+
 remainder = _binary("remainder", arithmetic.remainder)
 maximum = _binary("maximum", comparison.maximum)
 minimum = _binary("minimum", comparison.minimum)
@@ -160,7 +172,8 @@ def pow(input: Any, exponent: Any) -> Any:
             if exponent == -1:
                 return bind(arithmetic.reciprocal, (input,), {})
             return bind(powers.pow, (input, exponent), {})
-    return apply_binary(powers.pow, input, exponent)
+    base = input if isinstance(input, Value) else promote_operands((as_value(input), exponent))[0]
+    return apply_binary(powers.pow, base, exponent)
 
 
 def round(input: Any, *, decimals: int = 0) -> Any:

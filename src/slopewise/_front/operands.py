@@ -142,6 +142,17 @@ def apply_binary(primitive: Primitive, x: Any, y: Any, minimum: int = 0) -> Any:
     return bind(primitive, (a, b), {})
 
 
+def apply_floats(primitive: Primitive, x: Any, y: Any) -> Any:
+    """Apply an elementwise primitive to two float operands, numbers made arrays."""
+    a, b = promote_operands((x, y), 2)
+    dtype = a.dtype if isinstance(a, Value) else b.dtype if isinstance(b, Value) else None
+    made = [
+        v if isinstance(v, Value) else new_value(np.asarray(v, dtype or state.default_dtype), None, False)
+        for v in (a, b)
+    ]  # fmt: skip
+    return bind(primitive, (made[0], made[1]), {})
+
+
 def settle_axis(axis: int, ndim: int, operation: str) -> int:
     """Return an axis as a number from 0, or raise an error that names the valid range."""
     extent = max(ndim, 1)

@@ -37,8 +37,7 @@ def _formatter(array: np.ndarray[Any, Any], cut: bool) -> Callable[[Any], str]:
     size = np.abs(finite.astype(np.float64))
     whole = bool(np.all(finite == np.ceil(finite)))
     small, big = (size.min(), size.max()) if size.size else (1.0, 1.0)
-    scientific = (big / small > 1000.0 or big > 1e8 or small < 1e-4) if not whole else big >= 1e8 or (
-        big / small > 1000.0 and big > 1e8)  # fmt: skip
+    scientific = big / small > 1000.0 or big > 1e8 or (small < 1e-4 and not whole)
 
     def show(x: Any) -> str:
         if not np.isfinite(x):
@@ -47,7 +46,7 @@ def _formatter(array: np.ndarray[Any, Any], cut: bool) -> Callable[[Any], str]:
             return f"{float(x):.4e}"
         return f"{float(x):.0f}." if whole else f"{float(x):.4f}"
 
-    width = max((len(show(x)) for x in numbers), default=0)
+    width = max((len(show(x)) for x in numbers if np.isfinite(x)), default=0)
     return lambda x: show(x).rjust(width)
 
 
@@ -58,7 +57,7 @@ def _lines(array: np.ndarray[Any, Any], show: Callable[[Any], str], indent: int,
     shorten = cut and n > 2 * _EDGE
     order = [*range(_EDGE), -1, *range(n - _EDGE, n)] if shorten else list(range(n))
     if array.ndim == 1:
-        cells = ["..." if i == -1 and shorten else show(array[i]) for i in order]
+        cells = [" ..." if i == -1 and shorten else show(array[i]) for i in order]
         width = max((len(c) for c in cells), default=1) + 2
         per_line = max(1, (_LINE - indent) // width)
         rows = [", ".join(cells[k : k + per_line]) for k in range(0, len(cells), per_line)]
