@@ -429,6 +429,7 @@ class Tensor(Value):
             self._edge = result._edge
             self._requires_grad = True
             storage.rewriter = weakref.ref(self)
+            storage.rewritten = storage.version + 1
         if not self._value.flags.writeable:
             raise UsageError(
                 explain("the tensor's memory is read-only; change a .clone() instead.", (self,))

@@ -226,6 +226,7 @@ def bind(primitive: Primitive, operands: tuple[Any, ...], params: dict[str, Any]
         for x in operands:
             if isinstance(x, Value) and owner_of(out) is owner_of(x._value):  # type: ignore[arg-type]
                 result._storage = x._storage
+                result._born = x._storage.version
                 break
     if tracked and primitive.differentiable and out.dtype.kind == "f":
         result._edge = record(primitive, operands, arrays, params, out, result)
@@ -290,8 +291,8 @@ def record(
 
 def _check_rewriter(x: Value, primitive: Primitive) -> None:
     """Refuse an alias whose recorded history lacks an in-place change made through another one."""
-    rewriter = x._storage.rewriter()
-    if rewriter is not x and state.grad_enabled:
+    storage = x._storage
+    if x._born < storage.rewritten and storage.rewriter() is not x and state.grad_enabled:
         raise GradientError(
             explain(
                 f"{primitive.name}: its operand shares memory with a tensor that was changed in"
@@ -371,7 +372,7 @@ def _bind_abstract(
         else:
             arrays.append(x)
             edges.append(None)
-    if tracked and not state.grad_enabled:
+    if not state.grad_enabled and primitive.differentiable:
         # Replaying the graph must not record what was traced without gradients.
         cut = tuple(engine.stop(x) if isinstance(x, Value) else x for x in operands)
         with enable_grad():

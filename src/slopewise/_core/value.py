@@ -30,7 +30,8 @@ class Storage:
     `exported` says that NumPy or DLPack aliases exist, through which it can change unseen: what is
     saved for a backward pass is then copied. `saved` says that a node already kept the buffer
     itself; exporting it later takes a checksum, compared before the buffer is read again.
-    `rewriter` is the one Value whose recorded history includes the last in-place change.
+    `rewriter` is the one Value whose recorded history includes the change in place that made version
+    `rewritten`; aliases from before that change must not be used in recorded operations.
     """
 
     version: int = 0
@@ -38,6 +39,7 @@ class Storage:
     saved: bool = False
     checksum: int | None = None
     rewriter: Any = None
+    rewritten: int = 0
 
     def export(self, array: Array) -> None:
         """Note that the buffer of `array` is visible outside from now on."""
@@ -72,6 +74,7 @@ class Value:
     _origin: Any = None
     _grad: Any = None
     _hooks: list[Callable[[Any], Any]] | None = None
+    _born: int = 0  # the storage's version when this alias of it was made
 
     @property
     def shape(self) -> tuple[int, ...]:

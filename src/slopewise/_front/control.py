@@ -343,7 +343,7 @@ def checkpoint(function: Callable[..., Any], *args: Any, use_reentrant: bool = F
             if o._requires_grad
         ]
         targets = {edge_of(x) for x, f in zip(again, floats, strict=True) if f} | set(captured)
-        found = walk_back(heads, targets, attached=True, retain=True)
+        found = walk_back(heads, targets, attached=True, retain=True, boundary=True)
         bars = [found.get(edge_of(x)) if f else None for x, f in zip(again, floats, strict=True)]
         return [*bars, *(found.get(e) for e in captured)]
 
@@ -373,6 +373,8 @@ def _outer_edges(
     own = {edge_of(x) for x in inputs}
     found: dict[Any, Any] = {}
     for node in ancestors(heads):
+        if node.order < start:
+            continue
         for i, edge in enumerate(node.edges):
             if edge is None or edge in fresh or edge in own:
                 continue

@@ -239,5 +239,6 @@ def detach(input: Any) -> Any:
         return bind(stop_gradient, (x,), {})
     value = new_value(x._value, None, False)
     value._storage = x._storage
+    value._born = x._storage.version
     value._origin = x._origin
     return value

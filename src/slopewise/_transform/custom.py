@@ -105,7 +105,8 @@ def batch_custom(
             inputs, cotangents = values[: len(operands)], values[len(operands) :]
             record_ = make_custom(name, function, pull, _refuse_push)
             marked = [mark(x, name) if x.dtype.kind == "f" else x for x in inputs]
-            outs = bind(record_, tuple(marked), {})
+            with enable_grad():
+                outs = bind(record_, tuple(marked), {})
             found = walk_back(
                 [(edge_of(o), c) for o, c in zip(outs, cotangents, strict=True)],
                 {edge_of(m) for m in marked}, attached=True, retain=True,

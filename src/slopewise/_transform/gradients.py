@@ -111,7 +111,9 @@ def value_and_grad(
         if value._requires_grad:
             linked = _is_linked(leaves, [head], edges) or value._value is None
             bar = as_values([_one(value)])[0] if linked else _one(value)
-            found = walk_back([(head, bar)], edges, attached=linked, retain=linked)
+            found = walk_back(
+                [(head, bar)], edges, attached=linked, retain=linked, boundary=True
+            )
             if not linked:
                 value = new_value(value._value, None, False)
         bars = [_finish(found.get(edge_of(m)), m) for m in marked]
@@ -163,8 +165,80 @@ def grad(
     return differentiated
 
 
+class _Recording:
+    """One run of a function on marked inputs: what came out, and whether others depend on it."""
+
+    def __init__(self, function: Callable[..., Any], primals: tuple[Any, ...], name: str) -> None:
+        numbers = tuple(range(len(primals)))
+        self.leaves, self.marked, self.structure, rebuild = _split_arguments(primals, numbers, name)
+        with enable_grad():
+            out = function(*rebuild(self.marked))
+        self.outs, self.out_structure = flatten(out)
+        self.edges = [edge_of(m) for m in self.marked]
+        self.heads: list[Any] = [
+            edge_of(o) if isinstance(o, Value) and o._requires_grad else None for o in self.outs
+        ]
+        live = [h for h in self.heads if h is not None]
+        self.linked = _is_linked(self.leaves, live, set(self.edges))
+
+    def values(self) -> Any:
+        """Return the outputs, without the history of marked inputs unless an outer one needs it."""
+        return unflatten(
+            self.out_structure, [o if self.linked else strip_history(o) for o in self.outs]
+        )
+
+    def pull(self, bars: Sequence[Any]) -> list[Any]:
+        """Return the input cotangents for output cotangents."""
+        attached = self.linked or any(b._value is None or b._requires_grad for b in bars)
+        heads = [
+            (h, b if attached else b._value)
+            for h, b in zip(self.heads, bars, strict=True)
+            if h is not None
+        ]
+        found = walk_back(heads, set(self.edges), attached=attached, retain=True, boundary=True)
+        return [
+            _finish(found.get(e), m) for e, m in zip(self.edges, self.marked, strict=True)
+        ]
+
+    def push(self, dots: Sequence[Any]) -> list[Any]:
+        """Return the output tangents for input tangents."""
+        attached = self.linked or any(d._value is None or d._requires_grad for d in dots)
+        seeds = {
+            e: d if attached else d._value for e, d in zip(self.edges, dots, strict=True)
+        }
+        live = [h for h in self.heads if h is not None]
+        arrived = iter(walk_forward(live, seeds, attached=attached))
+        return [
+            _finish(next(arrived) if h is not None else None, o)
+            for h, o in zip(self.heads, self.outs, strict=True)
+        ]
+
+
+def strip_history(out: Any) -> Any:
+    """Return a concrete Value without its history."""
+    if not isinstance(out, Value) or out._value is None:
+        return out
+    return new_value(out._value, None, False)
+
+
 def vjp(function: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], Any]]:
     """Return the value of `function` and its pullback from output cotangents to input cotangents.
+
+    Parameters
+    ----------
+    function : callable
+        Of as many arguments as there are primals; returns a nest of Tensors.
+    *primals : nest of Tensor
+
+    Returns
+    -------
+    tuple
+        The output, and `pull(cotangents) -> tuple` with one cotangent nest for each primal.
+
+    Raises
+    ------
+    ShapeError
+        From `pull`, if the cotangents do not have the structure of the output.
 
     Examples
     --------
@@ -173,35 +247,15 @@ def vjp(function: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any
     >>> pull(sw.tensor([1., 10.]))[0]
     tensor([ 2., 40.])
     """
-    numbers = tuple(range(len(primals)))
-    leaves, marked, structure, rebuild = _split_arguments(primals, numbers, "vjp")
-    with enable_grad():
-        out = function(*rebuild(marked))
-    outs, out_structure = flatten(out)
-    edges = {edge_of(m) for m in marked}
+    recording = _Recording(function, primals, "vjp")
 
     def pull(out_bar: Any) -> Any:
-        bars, bar_structure = flatten(out_bar)
-        if bar_structure != out_structure:
+        bars, structure = flatten(out_bar)
+        if structure != recording.out_structure:
             raise ShapeError("vjp: the cotangent must have the structure of the output.")
-        heads = [
-            (edge_of(o), as_values([b])[0])
-            for o, b in zip(outs, bars, strict=True)
-            if isinstance(o, Value) and o._requires_grad
-        ]
-        found = walk_back(heads, edges, attached=True, retain=True)
-        return unflatten(structure, [_finish(found.get(edge_of(m)), m) for m in marked])
+        return unflatten(recording.structure, recording.pull(as_values(bars)))
 
-    values = [_strip(o, leaves) for o in outs]
-    return unflatten(out_structure, values), pull
-
-
-def _strip(out: Any, leaves: Sequence[Any]) -> Any:
-    """Return the value without the history of marked inputs, unless an outer one needs it."""
-    if not isinstance(out, Value) or out._value is None:
-        return out
-    linked = any(isinstance(x, Value) and (x._value is None or x._requires_grad) for x in leaves)
-    return out if linked else new_value(out._value, None, False)
+    return recording.values(), pull
 
 
 def jvp(
@@ -232,29 +286,12 @@ def jvp(
     >>> sw.jvp(lambda x: sw.sin(x), (0.0,), (2.0,))[1].item()
     2.0
     """
-    numbers = tuple(range(len(primals)))
-    leaves, marked, _, rebuild = _split_arguments(tuple(primals), numbers, "jvp")
-    directions = as_values(flatten(tuple(tangents))[0])
-    for m, t in zip(marked, directions, strict=True):
+    recording = _Recording(function, tuple(primals), "jvp")
+    dots = as_values(flatten(tuple(tangents))[0])
+    for m, t in zip(recording.marked, dots, strict=True):
         if m.shape != t.shape:
             raise ShapeError(f"jvp: a primal has shape {m.shape}, its tangent {t.shape}.")
-    with enable_grad():
-        out = function(*rebuild(marked))
-    outs, out_structure = flatten(out)
-    heads = [edge_of(o) if isinstance(o, Value) and o._requires_grad else None for o in outs]
-    edges = {edge_of(m) for m in marked}
-    linked = _is_linked([*leaves, *directions], [h for h in heads if h is not None], edges)
-    seeds = {
-        edge_of(m): (t if linked else t._value) for m, t in zip(marked, directions, strict=True)
-    }
-    found = walk_forward([h for h in heads if h is not None], seeds, attached=linked)
-    arrived = iter(found)
-    dots = [
-        _finish(next(arrived) if h is not None else None, o)
-        for h, o in zip(heads, outs, strict=True)
-    ]
-    values = [_strip(o, leaves) for o in outs]
-    return unflatten(out_structure, values), unflatten(out_structure, dots)
+    return recording.values(), unflatten(recording.out_structure, recording.push(dots))
 
 
 def jacobian(
@@ -291,34 +328,29 @@ def jacobian(
     """
 
     @wraps(function)
-    def reverse(*args: Any) -> Any:
+    def differentiated(*args: Any) -> Any:
         def along(x: Any) -> Any:
             return function(*args[:argnums], x, *args[argnums + 1 :])
 
-        x = as_values([args[argnums]])[0]
-        out, pull = vjp(along, x)
-        size = int(np.prod(out.shape, dtype=int))
-        basis = new_value(
-            np.eye(size, dtype=out.dtype).reshape(size, *out.shape), None, False
-        )
-        rows = vmap(lambda bar: pull(bar)[0])(basis)
-        return reshape(rows, shape=(*out.shape, *x.shape))
+        recording = _Recording(along, (args[argnums],), "jacobian")
+        if len(recording.outs) != 1 or len(recording.marked) != 1:
+            raise ShapeError("jacobian: the argument and the output must be one array each.")
+        x, out = recording.marked[0], recording.outs[0]
+        if mode == "forward":
+            columns = vmap(lambda dot: recording.push([dot])[0], out_dims=-1)(_basis(x))
+            table = reshape(columns, shape=(*out.shape, *x.shape))
+        else:
+            rows = vmap(lambda bar: recording.pull([bar])[0])(_basis(out))
+            table = reshape(rows, shape=(*out.shape, *x.shape))
+        return table if recording.linked else strip_history(table)
 
-    @wraps(function)
-    def forward(*args: Any) -> Any:
-        x = as_values([args[argnums]])[0]
-        size = int(np.prod(x.shape, dtype=int))
-        basis = new_value(np.eye(size, dtype=x.dtype).reshape(size, *x.shape), None, False)
+    return differentiated
 
-        def push(direction: Any) -> Any:
-            return jvp(
-                lambda v: function(*args[:argnums], v, *args[argnums + 1 :]), (x,), (direction,)
-            )[1]
 
-        columns = vmap(push, out_dims=-1)(basis)
-        return reshape(columns, shape=(*columns.shape[:-1], *x.shape))
-
-    return forward if mode == "forward" else reverse
+def _basis(x: Any) -> Any:
+    """Return the unit vectors of an array's space, along a new leading axis."""
+    size = int(np.prod(x.shape, dtype=int))
+    return new_value(np.eye(size, dtype=x.dtype).reshape(size, *x.shape), None, False)
 
 
 def hessian(function: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:

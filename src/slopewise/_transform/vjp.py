@@ -252,11 +252,13 @@ def walk_back(
     *,
     attached: bool,
     retain: bool,
+    boundary: bool = False,
 ) -> dict[Any, Any]:
     """Push cotangents from `heads` to the leaves, or to the `targets`; return them by edge.
 
     `heads` are (edge, cotangent) pairs. The result also has entries for the leaves that were
-    reached when `targets` is None.
+    reached when `targets` is None. With `boundary` the walk ends at the targets: what lies above them
+    is not asked for, even where one target is reached through another.
     """
     bars: dict[Any, Any] = {}
     shadows: dict[Any, Any] = {}
@@ -264,7 +266,7 @@ def walk_back(
     results: dict[Any, Any] = {}
     queue: list[tuple[int, Node]] = []
     pending: list[_Pending] = []
-    wanted = None if targets is None else leads_to(targets, [edge for edge, _ in heads])
+    wanted = None if targets is None else leads_to(targets, [edge for edge, _ in heads], boundary)
 
     def give(edge: Edge, bar: Any, tally: dict[Any, Any] = bars) -> None:
         if wanted is not None and edge not in wanted:
@@ -308,7 +310,9 @@ def walk_back(
                             give(edge, bar, shadows)
             if out_bar is None or not node.active:
                 continue
-            if wanted is not None and not leads_on(node, wanted):
+            if wanted is not None and (
+                not leads_on(node, wanted) or (boundary and targets is not None and node in targets)
+            ):
                 continue
             if node.output >= 0:
                 parent = node.edges[0]
@@ -360,13 +364,25 @@ def walk_back(
     return results
 
 
-def leads_to(targets: set[Any], heads: Sequence[Edge]) -> set[Any]:
+def leads_to(targets: set[Any], heads: Sequence[Edge], boundary: bool) -> set[Any]:
     """Return the targets and the nodes above `heads` through which a target is reached."""
     wanted = set(targets)
     for node in ancestors(heads):
         if leads_on(node, wanted):
             wanted.add(node)
-    return wanted
+    if not boundary:
+        return wanted
+    # Only what is reached without passing a target counts.
+    reached = set(targets)
+    pending = [h for h in heads if h in wanted and h not in targets]
+    while pending:
+        node = pending.pop()
+        if node in reached:
+            continue
+        reached.add(node)
+        edges = (*node.edges, node.bypass[0]) if node.bypass is not None else node.edges
+        pending.extend(e for e in edges if e in wanted and e not in reached)
+    return reached
 
 
 def leads_on(node: Node, wanted: set[Any]) -> bool:
