@@ -90,11 +90,13 @@ class Primitive:
         self.samples = samples
         self.text = text
         self.recognise: Callable[..., Any] | None = None
-        self.remember: Callable[..., bool] | None = None
+        self.is_head = False
+        self.is_carrier = False
         self.quiet = isinstance(lowering, (View, Index))
         self.pointwise = type(lowering) is Pointwise
         self.differentiable = type(derivative) is not Zero
-        self.keep = _positions_kept(derivative)
+        self.keeps_out = derivative.keep_out
+        self.keep_mask, self.keep_others = _positions_kept(derivative)
 
     def __repr__(self) -> str:
         return self.name
@@ -106,17 +108,18 @@ class Primitive:
         return self.kernel(*operands, **params)
 
 
-def _positions_kept(derivative: Derivative) -> Callable[[int, list[Any]], bool]:
-    """Return `(position, edges) -> whether the rule reads the operand there`."""
+def _positions_kept(derivative: Derivative) -> tuple[Callable[[int], bool], bool]:
+    """Return which operands the rule reads, and whether it is each for the others' sake."""
     if isinstance(derivative, Partials):
-        mask = derivative.keep
-        return lambda i, _edges: mask[i]
+        return derivative.keep.__getitem__, False
     if isinstance(derivative, Multilinear):
-        return lambda i, edges: any(e is not None for j, e in enumerate(edges) if j != i)
+        return lambda _i: True, True
     if isinstance(derivative, Linear):
         wrt = derivative.wrt
-        return lambda i, _edges: wrt is not None and i not in wrt
-    return lambda _i, _edges: True
+        if wrt is None:
+            return lambda _i: False, False
+        return lambda i: i not in wrt, False
+    return lambda _i: True, False
 
 
 class Node:
@@ -187,27 +190,51 @@ def next_order() -> int:
     return _next_number()
 
 
-def bind(primitive: Primitive, operands: tuple[Any, ...], params: dict[str, Any]) -> Any:
+def bind(
+    primitive: Primitive,
+    operands: tuple[Any, ...],
+    params: dict[str, Any],
+    recognise: bool = True,
+) -> Any:
     """Apply a primitive to operands of which at least one is a Value."""
-    recording = state.grad_enabled
     tracked = False
+    remembered = primitive.is_head
     arrays: list[Any] = []
     for x in operands:
         if isinstance(x, Value):
             array = x._value
             if array is None:
                 return _bind_abstract(primitive, operands, params)
+            if x._requires_grad:
+                tracked = True
+            if x._origin is not None:
+                remembered = remembered or primitive.is_carrier
+                if recognise and primitive.recognise is not None:
+                    return _bind_recognised(primitive, operands, params)
             if x._storage.rewriter is not None:
                 _check_rewriter(x, primitive)
-            if recording and x._requires_grad:
-                tracked = True
             arrays.append(array)
         else:
             arrays.append(x)
-    if primitive.recognise is not None:
-        better = primitive.recognise(operands, tracked)
-        if better is not None:
-            return _bind_bypassed(primitive, operands, arrays, params, better, tracked)
+    out = evaluate(primitive, operands, arrays, params)
+    tracked = tracked and primitive.differentiable and state.grad_enabled
+    if type(out) is tuple:
+        return _wrap_many(primitive, operands, arrays, params, out, tracked)
+    result = new_value(out, None, False)
+    if primitive.quiet and out.base is not None:
+        _share_storage(result, operands)
+    if tracked and out.dtype.kind == "f":
+        result._edge = record(primitive, operands, arrays, params, out, result)
+        result._requires_grad = True
+    if remembered:
+        result._origin = (Origin(primitive, operands, params), result._storage.version)
+    return result
+
+
+def evaluate(
+    primitive: Primitive, operands: tuple[Any, ...], arrays: list[Any], params: dict[str, Any]
+) -> Any:
+    """Run the kernel; what it raises is told again with the user's variables and line."""
     token = hush()
     try:
         out = primitive.kernel(*arrays, **params)
@@ -217,23 +244,30 @@ def bind(primitive: Primitive, operands: tuple[Any, ...], params: dict[str, Any]
         raise ShapeError(explain(f"{primitive.name}: {error}", operands)) from error
     finally:
         restore(token)
-    if type(out) is tuple:
-        return _wrap_many(primitive, operands, arrays, params, out, tracked)
-    if type(out) is not _ndarray:
-        out = _asarray(out)
-    result = new_value(out, None, False)
-    if primitive.quiet and out.base is not None:
-        for x in operands:
-            if isinstance(x, Value) and owner_of(out) is owner_of(x._value):  # type: ignore[arg-type]
-                result._storage = x._storage
-                result._born = x._storage.version
-                break
-    if tracked and primitive.differentiable and out.dtype.kind == "f":
-        result._edge = record(primitive, operands, arrays, params, out, result)
-        result._requires_grad = True
-    if primitive.remember is not None and primitive.remember(operands):
-        result._origin = (Origin(primitive, operands, params), result._storage.version)
-    return result
+    return out if type(out) is _ndarray or type(out) is tuple else _asarray(out)
+
+
+def _share_storage(result: Value, operands: tuple[Any, ...]) -> None:
+    """Let a view share the storage of the operand whose memory it looks at."""
+    owner = owner_of(result._value)  # type: ignore[arg-type]
+    for x in operands:
+        if isinstance(x, Value) and owner_of(x._value) is owner:  # type: ignore[arg-type]
+            result._storage = x._storage
+            result._born = x._storage.version
+            return
+
+
+def _bind_recognised(
+    primitive: Primitive, operands: tuple[Any, ...], params: dict[str, Any]
+) -> Any:
+    """Take the better way if the composition is a known one; else bind as it stands."""
+    assert primitive.recognise is not None
+    tracked = state.grad_enabled and any(isinstance(x, Value) and x._requires_grad for x in operands)
+    better = primitive.recognise(operands, tracked)
+    if better is None:
+        return bind(primitive, operands, params, recognise=False)
+    arrays = [x._value if isinstance(x, Value) else x for x in operands]
+    return _bind_bypassed(primitive, operands, arrays, params, better, tracked)
 
 
 def record(
@@ -245,32 +279,33 @@ def record(
     result: Value | None,
 ) -> Node:
     """Make the node of an eager operation, keeping only what the derivative reads."""
+    shape: tuple[int, ...] = () if result is None else out.shape
+    dtype = out[0].dtype if result is None else out.dtype
     edges: list[Edge] = []
-    pointwise = primitive.pointwise
-    shape: tuple[int, ...] = () if type(out) is tuple else out.shape
-    dtype = out[0].dtype if type(out) is tuple else out.dtype
+    live = 0
     for x in operands:
         if isinstance(x, Value) and x._requires_grad:
-            edge: Edge = x._edge if x._edge is not None else x
-            if pointwise and edge.shape != shape:
+            edge: Edge = x._edge
+            if edge is None:
+                edge = x
+            if primitive.pointwise and edge.shape != shape:
                 # Broadcasting is a node of its own, but its value is never materialised here:
                 # NumPy broadcasts the operand as it reads it.
                 edge = Node(
                     engine.broadcast, (edge,), (None,), None, {"shape": shape}, shape, dtype
                 )
+            live += 1
             edges.append(edge)
         else:
             edges.append(None)
     guards: list[Any] = []
     kept: list[Any] = []
-    keep = primitive.keep
-    for i, x in enumerate(operands):
-        array = arrays[i]
+    keep = primitive.keep_mask
+    for i, array in enumerate(arrays):
         if type(array) is not _ndarray:
             kept.append(array)
-        elif not keep(i, edges):
-            kept.append(Aval(array.shape, array.dtype) if edges[i] is None else None)
-        else:
+        elif keep(i) and not (primitive.keep_others and live == 1 and edges[i] is not None):
+            x = operands[i]
             if isinstance(x, Value):
                 storage = x._storage
                 if storage.exported:
@@ -279,13 +314,16 @@ def record(
                     storage.saved = True
                     guards.append((storage, storage.version, array))
             kept.append(array)
+        else:
+            kept.append(Aval(array.shape, array.dtype) if edges[i] is None else None)
     node = Node(primitive, tuple(edges), tuple(kept), None, params, shape, dtype)
-    if primitive.derivative.keep_out:
+    if primitive.keeps_out:
         node.out = out
         if result is not None:
             result._storage.saved = True
             guards.append((result._storage, result._storage.version, out))
-    node.guards = guards
+    if guards:
+        node.guards = guards
     return node
 
 
@@ -316,6 +354,7 @@ def _wrap_many(
     if tracked and primitive.differentiable:
         parent = record(primitive, operands, arrays, params, outs, None)
         if parent.out is not None:
+            parent.guards = [*parent.guards]
             parent.guards.extend((r._storage, 0, o) for r, o in zip(results, outs, strict=True))
             for r in results:
                 r._storage.saved = True

@@ -8,6 +8,7 @@ transforms and the compiler start from a Graph, and eager code never makes one.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from slopewise._core.aval import Aval
@@ -51,6 +52,15 @@ def ancestors(edges: Iterable[Edge]) -> list[Node]:
     return sorted(seen, key=lambda n: n.order)
 
 
+@dataclass(frozen=True)
+class _Program:
+    """A graph with its values numbered: inputs, constants, then one value for each step."""
+
+    constants: list[Any]
+    steps: list[tuple[Primitive | None, list[int], dict[str, Any], int]]
+    results: list[int]
+
+
 class Graph:
     """A traced function: input nodes, the nodes that depend on them, and outputs.
 
@@ -58,10 +68,9 @@ class Graph:
     the inputs (a Value or an array).
     """
 
-    __slots__ = ("inputs", "nodes", "outputs")
-
     def __init__(self, inputs: Sequence[Edge], outputs: Sequence[Any]) -> None:
         self.inputs: tuple[Edge, ...] = tuple(inputs)
+        self._program: _Program | None = None
         depends: set[Node] = set(self.inputs)
         self.nodes: list[Node] = []
         heads = [v._edge for v in outputs if isinstance(v, Value)]
@@ -69,30 +78,67 @@ class Graph:
             if node not in depends and any(e in depends for e in node.edges if e is not None):
                 depends.add(node)
                 self.nodes.append(node)
+        self._inside: set[Any] = depends
         self.outputs = tuple(
             v._edge if isinstance(v, Value) and v._edge in depends else v for v in outputs
         )
 
     def __call__(self, *arguments: Any) -> list[Any]:
         """Apply the graph to arrays (evaluated at once) or Values (recorded)."""
-        results: dict[Any, Any] = dict(zip(self.inputs, arguments, strict=True))
+        if self._program is None:
+            self._program = self._compile()
+        slots: list[Any] = [*arguments, *self._program.constants]
+        for primitive, places, params, output in self._program.steps:
+            if primitive is None:
+                slots.append(slots[places[0]][output])
+            else:
+                slots.append(primitive(*[slots[i] for i in places], **params))
+        return [slots[i] for i in self._program.results]
+
+    def _compile(self) -> _Program:
+        """Number all values once, so that a call needs no look-ups."""
+        places: dict[Any, int] = {node: i for i, node in enumerate(self.inputs)}
+        constants: list[Any] = []
+        pending: list[tuple[Node, list[Any]]] = []
         for node in self.nodes:
-            if node.output >= 0:
-                results[node] = results[node.edges[0]][node.output]
-                continue
-            operands = [
-                results[e] if e in results else operand_at(node, i)
-                for i, e in enumerate(node.edges)
-            ]
-            results[node] = node.primitive(*operands, **node.params)
-        return [
-            results[o] if isinstance(o, (Node, Value)) and o in results else o
-            for o in self.outputs
+            operands: list[Any] = []
+            for i, edge in enumerate(node.edges):
+                if edge is not None and edge in self._inside:
+                    operands.append(edge)
+                else:
+                    constants.append(operand_at(node, i))
+                    operands.append(len(self.inputs) + len(constants) - 1)
+            pending.append((node, operands))
+        free = [o for o in self.outputs if not self._is_inside(o)]
+        start = len(self.inputs) + len(constants) + len(free)
+        for k, (node, _) in enumerate(pending):
+            places[node] = start + k
+        steps = [
+            (
+                None if node.output >= 0 else node.primitive,
+                [o if isinstance(o, int) else places[o] for o in operands],
+                node.params,
+                node.output,
+            )
+            for node, operands in pending
         ]
+        results: list[int] = []
+        given = len(self.inputs) + len(constants)
+        for out in self.outputs:
+            if self._is_inside(out):
+                results.append(places[out])
+            else:
+                constants.append(out)
+                results.append(given)
+                given += 1
+        return _Program(constants, steps, results)
+
+    def _is_inside(self, out: Any) -> bool:
+        return isinstance(out, (Node, Value)) and out in self._inside
 
     def capture(self) -> list[Any]:
         """Make what the function closed over further inputs of the graph; return its Values."""
-        inside = {*self.inputs, *self.nodes}
+        inside = self._inside
         captured: dict[Any, Any] = {}
         for node in self.nodes:
             for i, edge in enumerate(node.edges):
@@ -107,6 +153,8 @@ class Graph:
             else:
                 outputs.append(out)
         self.inputs = (*self.inputs, *captured)
+        self._inside = {*inside, *captured}
+        self._program = None
         self.outputs = tuple(outputs)
         return list(captured.values())
 

@@ -6,6 +6,7 @@ transposes are contractions again, arranged so that a matrix product never needs
 
 from __future__ import annotations
 
+from functools import cache
 from math import prod
 from typing import Any
 
@@ -17,6 +18,7 @@ from slopewise._core.rules import Contract, Multilinear, Sample, Text
 from slopewise._ops.shape import Shape, inverse_axes, transpose
 
 
+@cache
 def _free(ndim: int, *taken: Shape) -> Shape:
     used = {a for axes in taken for a in axes}
     return tuple(i for i in range(ndim) if i not in used)

@@ -278,29 +278,23 @@ RECOGNITIONS = (
 )  # fmt: skip
 
 
-def _has_origin(operands: tuple[Any, ...]) -> bool:
-    return any(isinstance(x, Value) and x._origin is not None for x in operands)
-
-
 def install() -> None:
     """Make the engine remember heads and recognise compositions; called once, by the package."""
     for head in (exponential.exp, exponential.sigmoid, reduction.softmax):
-        head.remember = lambda _operands: True
+        head.is_head = True
     for carrier in (arithmetic.add, arithmetic.sub, arithmetic.neg, arithmetic.div, shape.sum):
-        carrier.remember = _has_origin
+        carrier.is_carrier = True
     movers = (shape, indexing, comparison)
     for family in movers:
         for primitive in family.PRIMITIVES:
             if isinstance(primitive.lowering, (View, Index)) and primitive not in _NOT_MOVEMENTS:
-                primitive.remember = _has_origin
+                primitive.is_carrier = True
     for consumer in {r.consumer for r in RECOGNITIONS}:
         consumer.recognise = _recogniser([r for r in RECOGNITIONS if r.consumer is consumer])
 
 
 def _recogniser(records: list[Recognition]) -> Callable[..., Match]:
     def recognise(operands: tuple[Any, ...], tracked: bool) -> Match:
-        if not _has_origin(operands):
-            return None
         with nullcontext() if tracked else no_grad():
             for record in records:
                 found = record.match(operands)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from heapq import heappop, heappush
 from typing import Any
 
@@ -70,9 +69,7 @@ def freed_message(node: Node) -> str:
 def check_guards(node: Node) -> None:
     """Refuse to use kept values that were changed in place since they were kept."""
     for storage, version, array in node.guards:
-        if storage.version == version and (
-            storage.checksum is None or storage.unchanged(array)
-        ):
+        if storage.version == version and (storage.checksum is None or storage.unchanged(array)):
             continue
         raise GradientError(
             "one of the variables needed for gradient computation has been modified by an"
@@ -110,8 +107,9 @@ def pull_partials(node: Node, rule: Partials, out_bar: Any, attached: bool) -> B
 def pull_linear(node: Node, rule: Linear, out_bar: Any, attached: bool) -> Bars:
     operands = list(read_operands(node, attached))
     wrt = range(len(operands)) if rule.wrt is None else rule.wrt
+    edges = node.edges
     for i in wrt:
-        edge = node.edges[i]
+        edge = edges[i]
         if edge is not None:
             operands[i] = edge  # an edge knows its shape and dtype, as an Aval does
         elif not isinstance(operands[i], Aval):
@@ -143,61 +141,58 @@ def pull_multilinear(node: Node, rule: Multilinear, out_bar: Any, attached: bool
 def pull_jvp(node: Node, rule: Jvp, out_bar: Any, attached: bool) -> Bars:
     operands = read_operands(node, attached)
     out = read_out(node, attached)
-    outs = out if isinstance(out, tuple) else (out,)
-    out_bars = list(out_bar) if isinstance(out_bar, tuple) else [out_bar]
-    out_avals = tuple(Aval(o.shape, o.dtype) for o in outs)
-    present = tuple(bar is not None for bar in out_bars)
-    wrt = tuple(i for i in rule.wrt if node.edges[i] is not None)
-    avals = tuple(
-        Aval(x.shape, x.dtype) if hasattr(x, "shape") else Aval((), np.asarray(x).dtype)
-        for x in operands
+    several = isinstance(out, tuple)
+    outs: Sequence[Any] = out if several else (out,)
+    out_bars: Sequence[Any] = out_bar if several else (out_bar,)
+    wrt = tuple([i for i in rule.wrt if node.edges[i] is not None])
+    key = (
+        node.primitive,
+        tuple([(x.shape, x.dtype) for x in (*outs, *operands)]),
+        tuple([bar is not None for bar in out_bars]),
+        wrt,
+        tuple(node.params.items()),
     )
-    graph = transpose_rule(
-        node.primitive, avals, out_avals, isinstance(out, tuple), present, wrt,
-        tuple(sorted(node.params.items())),
-    )  # fmt: skip
-    results = graph(*(bar for bar in out_bars if bar is not None), *outs, *operands)
+    graph = _TRANSPOSED.get(key)
+    if graph is None:
+        if len(_TRANSPOSED) >= _MOST_TRANSPOSED:
+            _TRANSPOSED.clear()
+        graph = _TRANSPOSED[key] = transpose_rule(*key, len(outs), several)
+    results = graph(*[bar for bar in out_bars if bar is not None], *outs, *operands)
     bars: list[Any] = [None] * len(operands)
     for i, bar in zip(wrt, results, strict=True):
         bars[i] = bar
     return bars
 
 
-@lru_cache(maxsize=1024)
+_TRANSPOSED: dict[Any, Graph] = {}
+_MOST_TRANSPOSED = 2048
+
+
 def transpose_rule(
     primitive: Primitive,
-    avals: tuple[Aval, ...],
-    out_avals: tuple[Aval, ...],
-    several: bool,
+    shapes: Sequence[tuple[tuple[int, ...], Any]],
     present: tuple[bool, ...],
     wrt: tuple[int, ...],
     params: tuple[tuple[str, Any], ...],
+    count: int,
+    several: bool,
 ) -> Graph:
     """Return the graph (out_bars, outs, operands) -> bars: the transpose of a traced jvp rule."""
     rule: Any = primitive.derivative
+    avals = [Aval(shape, dtype) for shape, dtype in shapes]
     with enable_grad():
-        operands = [placeholder(a) for a in avals]
-        outs = [placeholder(a) for a in out_avals]
-        seeds = {i: placeholder(avals[i], requires_grad=True) for i in wrt}
-        tangents = tuple(
-            seeds[i] if i in seeds else np.zeros(avals[i].shape, avals[i].dtype) for i in rule.wrt
-        )
-        out = tuple(outs) if several else outs[0]
-        out_dot = rule.rule(tangents, out, *operands, **dict(params))
+        outs = [placeholder(a) for a in avals[:count]]
+        operands = [placeholder(a) for a in avals[count:]]
+        seeds = {i: placeholder(avals[count + i], requires_grad=True) for i in wrt}
+        zeros = {i: np.zeros(avals[count + i].shape, avals[count + i].dtype) for i in rule.wrt}
+        tangents = tuple(seeds.get(i, zeros[i]) for i in rule.wrt)
+        out_dot = rule.rule(tangents, tuple(outs) if several else outs[0], *operands, **dict(params))
         dots = out_dot if several else (out_dot,)
-        bars = [placeholder(a) for a, p in zip(out_avals, present, strict=True) if p]
-        heads = [
-            (dot._edge, bar)
-            for dot, bar in zip(
-                [d for d, p in zip(dots, present, strict=True) if p], bars, strict=True
-            )
-            if isinstance(dot, Value)
-        ]
+        bars = [placeholder(a) for a, p in zip(avals[:count], present, strict=True) if p]
+        live = [dot for dot, p in zip(dots, present, strict=True) if p]
+        heads = [(d._edge, b) for d, b in zip(live, bars, strict=True) if isinstance(d, Value)]
         found = walk_back(heads, {s._edge for s in seeds.values()}, attached=True, retain=True)
-    results: list[Any] = []
-    for i in wrt:
-        bar = found.get(seeds[i]._edge)
-        results.append(np.zeros(avals[i].shape, avals[i].dtype) if bar is None else bar)
+    results = [found.get(seeds[i]._edge, zeros[i]) for i in wrt]
     return Graph([v._edge for v in (*bars, *outs, *operands)], results)
 
 
@@ -220,6 +215,14 @@ PULLS: dict[type, Callable[..., Bars]] = {
     Zero: pull_zero,
     Higher: pull_higher,
 }
+
+
+def pull(node: Node, out_bar: Any, attached: bool) -> Bars:
+    """Return one cotangent for each operand of a node."""
+    if node.guards:
+        check_guards(node)
+    rule = node.primitive.derivative
+    return PULLS[type(rule)](node, rule, out_bar, attached)
 
 
 def report_singular(node: Node) -> None:
@@ -276,12 +279,6 @@ def walk_back(
         if known is None and isinstance(edge, Node):
             heappush(queue, (-edge.order, edge))
 
-    def pull(node: Node, bar: Any) -> Bars:
-        if node.guards:
-            check_guards(node)
-        rule = node.primitive.derivative
-        return PULLS[type(rule)](node, rule, bar, attached)
-
     recording = state.grad_enabled
     state.grad_enabled = attached
     token = hush()
@@ -305,7 +302,7 @@ def walk_back(
                 for p in mine:
                     give(p.edge, p.out_bar)
                 if not mine:
-                    for edge, bar in zip(node.edges, pull(node, shadow), strict=True):
+                    for edge, bar in zip(node.edges, pull(node, shadow, attached), strict=True):
                         if isinstance(edge, Node) and bar is not None:
                             give(edge, bar, shadows)
             if out_bar is None or not node.active:
@@ -326,13 +323,13 @@ def walk_back(
                 if _observed(passed, targets):
                     head = min(passed, key=lambda n: n.order)
                     pending.append(_Pending(head, passed, edge, out_bar))
-                    for target, bar in zip(node.edges, pull(node, out_bar), strict=True):
+                    for target, bar in zip(node.edges, pull(node, out_bar, attached), strict=True):
                         if isinstance(target, Node) and bar is not None:
                             give(target, bar, shadows)
                 else:
                     give(edge, out_bar)
             else:
-                for edge, bar in zip(node.edges, pull(node, out_bar), strict=True):
+                for edge, bar in zip(node.edges, pull(node, out_bar, attached), strict=True):
                     if edge is None or bar is None:
                         continue
                     if wanted is not None and edge not in wanted:
