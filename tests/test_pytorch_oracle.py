@@ -106,7 +106,9 @@ def run(module: Any, function: Any, arrays: Any) -> tuple[Any, list[Any]]:
     return out.detach().numpy(), [t.grad.numpy() for t in tensors]
 
 
-@pytest.mark.parametrize(("name", "function", "arrays"), EXPRESSIONS, ids=[e[0] for e in EXPRESSIONS])
+@pytest.mark.parametrize(
+    ("name", "function", "arrays"), EXPRESSIONS, ids=[e[0] for e in EXPRESSIONS]
+)
 def test_values_and_gradients(name: str, function: Any, arrays: Any) -> None:
     ours, our_grads = run(sw, function, arrays)
     theirs, their_grads = run(torch, function, arrays)
@@ -130,7 +132,11 @@ def test_promotion(first: str, second: str) -> None:
         for name in ("mul", "true_divide", "eq", "maximum"):
             ours = getattr(sw, name)(make(sw, first, a_shape), make(sw, second, b_shape))
             theirs = getattr(torch, name)(make(torch, first, a_shape), make(torch, second, b_shape))
-            assert str(ours.dtype) == str(theirs.dtype).removeprefix("torch."), (name, a_shape, b_shape)
+            assert str(ours.dtype) == str(theirs.dtype).removeprefix("torch."), (
+                name,
+                a_shape,
+                b_shape,
+            )
 
 
 @pytest.mark.parametrize("first", DTYPES)

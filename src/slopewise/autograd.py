@@ -64,7 +64,7 @@ def grad(
     --------
     >>> import slopewise as sw
     >>> x = sw.tensor(3.0, requires_grad=True)
-    >>> sw.autograd.grad(x ** 2, x)
+    >>> sw.autograd.grad(x**2, x)
     (tensor(6.),)
     """
     outs = [outputs] if isinstance(outputs, Value) else list(outputs)

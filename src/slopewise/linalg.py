@@ -2,8 +2,22 @@
 
 from slopewise._front.contraction import matmul
 from slopewise._front.linalg import (
-    cdist, cholesky, det, eigh, eigvalsh, inv, matrix_norm, matrix_power, norm, pinv, qr, slogdet,
-    solve, svd, svdvals, vector_norm,
+    cdist,
+    cholesky,
+    det,
+    eigh,
+    eigvalsh,
+    inv,
+    matrix_norm,
+    matrix_power,
+    norm,
+    pinv,
+    qr,
+    slogdet,
+    solve,
+    svd,
+    svdvals,
+    vector_norm,
 )  # fmt: skip
 
 __all__ = [

@@ -388,7 +388,7 @@ class Tensor(Value):
     # --- in-place changes ---
 
     def _write(self, result: Any) -> Any:
-        """Take over the numbers, and the history, of `result`; the one place of in-place changes."""
+        """Take over the numbers, and the history, of `result`; the one place that changes."""
         result = as_value(result)
         if self._value is None or result._value is None:
             self._value, self._edge = result._value, result._edge
@@ -598,8 +598,8 @@ def _seed(tensor: Tensor, gradient: Any) -> Any:
         if seed.shape != tuple(tensor.shape):
             raise ShapeError(
                 explain(
-                    f"backward: the gradient has shape {seed.shape}, the tensor {tensor.shape}; they"
-                    " must be equal.",
+                    f"backward: the gradient has shape {seed.shape}, the tensor {tensor.shape};"
+                    " they must be equal.",
                     (tensor,),
                 )
             )

@@ -153,9 +153,7 @@ def test_reverse_mode_is_the_transpose_of_forward_mode(
     bars = tuple(sw.tensor(rng.standard_normal(outs[i].shape)) for i in kept)
     _, pull = sw.vjp(lambda *xs: tuple(function(*xs)[i] for i in kept), *floats)
     pulled = pull(bars)
-    forward = sum(
-        float((b * tangents[i]).sum()) for b, i in zip(bars, kept, strict=True)
-    )
+    forward = sum(float((b * tangents[i]).sum()) for b, i in zip(bars, kept, strict=True))
     backward = sum(float((p * d).sum()) for p, d in zip(pulled, dots, strict=True))
     assert forward == pytest.approx(backward, rel=1e-9, abs=1e-10)
     # The quick walk over plain arrays gives the same numbers as the recorded one.
@@ -166,7 +164,9 @@ def test_reverse_mode_is_the_transpose_of_forward_mode(
         sw.autograd.backward([r for r, _ in live], [b for _, b in live], retain_graph=True)
         for leaf, p in zip(leaves, pulled, strict=True):
             if leaf.grad is not None:
-                np.testing.assert_allclose(leaf.grad.numpy(), p.detach().numpy(), rtol=1e-10, atol=1e-12)
+                np.testing.assert_allclose(
+                    leaf.grad.numpy(), p.detach().numpy(), rtol=1e-10, atol=1e-12
+                )
 
 
 @pytest.mark.parametrize(("primitive", "sample"), [c for c in SMOOTH if c.values[1].smooth])

@@ -74,7 +74,12 @@ def test_vmap_of_everything_is_a_loop() -> None:
     w = rng.standard_normal((4, 3))
     xs = rng.standard_normal((5, 3))
     model = lambda x: sw.tanh(sw.tensor(w) @ x).sum() * x[0]  # noqa: E731
-    for transform in (lambda f: f, sw.grad, sw.hessian, lambda f: sw.grad(lambda x: sw.grad(f)(x).sum())):
+    for transform in (
+        lambda f: f,
+        sw.grad,
+        sw.hessian,
+        lambda f: sw.grad(lambda v: sw.grad(f)(v).sum()),
+    ):
         batched = sw.vmap(transform(model))(xs).numpy()
         looped = np.stack([transform(model)(x).detach().numpy() for x in xs])
         np.testing.assert_allclose(batched, looped, rtol=1e-10)
@@ -119,7 +124,9 @@ class TestControlFlow:
         f = lambda x: sw.cond(x > 0, sw.sqrt, lambda v: v * 3, x)  # noqa: E731
         assert sw.grad(f)(4.0).item() == 0.25
         assert sw.grad(f)(-4.0).item() == 3
-        np.testing.assert_allclose(sw.vmap(sw.grad(f))(np.array([4.0, -4.0, 0.0])).numpy(), [0.25, 3, 3])
+        np.testing.assert_allclose(
+            sw.vmap(sw.grad(f))(np.array([4.0, -4.0, 0.0])).numpy(), [0.25, 3, 3]
+        )
 
     def test_while_loop(self) -> None:
         f = lambda x: sw.while_loop(lambda v: v < 100, lambda v: v * x, x)  # noqa: E731
@@ -142,8 +149,14 @@ class TestControlFlow:
         np.testing.assert_array_equal(sums.numpy(), [0, 2, 9])
         _, back = sw.scan(lambda c, x: (c + x, c), sw.tensor(0.0), xs, reverse=True)
         np.testing.assert_array_equal(back.numpy(), [5, 3, 0])
-        assert sw.grad(lambda v: sw.scan(lambda c, x: (c * x, None), 1.0, v)[0])(xs).tolist() == [6, 3, 2]
-        assert sw.grad(lambda x: sw.fori_loop(0, 4, lambda i, v: v * x + i, x))(1.0).item() == 9  # x^5 + x^2 + 2x + 3
+        assert sw.grad(lambda v: sw.scan(lambda c, x: (c * x, None), 1.0, v)[0])(xs).tolist() == [
+            6,
+            3,
+            2,
+        ]
+        assert (
+            sw.grad(lambda x: sw.fori_loop(0, 4, lambda i, v: v * x + i, x))(1.0).item() == 9
+        )  # x^5 + x^2 + 2x + 3
 
     def test_checkpoint_counts_every_path(self) -> None:
         w = sw.tensor(3.0, requires_grad=True)
@@ -336,9 +349,21 @@ class TestTensors:
 
     def test_seeds_repeat(self) -> None:
         sw.manual_seed(5)
-        first = [sw.rand(3), sw.randn(4), sw.randint(0, 9, (5,)), sw.randperm(6), sw.bernoulli(sw.full((4,), 0.5))]
+        first = [
+            sw.rand(3),
+            sw.randn(4),
+            sw.randint(0, 9, (5,)),
+            sw.randperm(6),
+            sw.bernoulli(sw.full((4,), 0.5)),
+        ]
         sw.manual_seed(5)
-        second = [sw.rand(3), sw.randn(4), sw.randint(0, 9, (5,)), sw.randperm(6), sw.bernoulli(sw.full((4,), 0.5))]
+        second = [
+            sw.rand(3),
+            sw.randn(4),
+            sw.randint(0, 9, (5,)),
+            sw.randperm(6),
+            sw.bernoulli(sw.full((4,), 0.5)),
+        ]
         for a, b in zip(first, second, strict=True):
             assert a.tolist() == b.tolist()
         x = sw.randn(200_000).numpy()
@@ -362,7 +387,7 @@ class TestErrors:
         assert "`right`" in message
         assert "test_transforms.py, line" in message
         assert "left @ right" in message
-        with pytest.raises(ShapeError, match="do not broadcast|could not be broadcast"):
+        with pytest.raises(ShapeError, match="broadcast"):
             left + sw.ones(4)
 
     def test_index_errors(self) -> None:

@@ -17,17 +17,13 @@ import numpy as np
 from slopewise._core.state import state
 from slopewise.errors import DTypeError, ShapeError
 
-
 BOOL = np.dtype(np.bool_)
 INT64 = np.dtype(np.int64)
 INT32 = np.dtype(np.int32)
 FLOAT32 = np.dtype(np.float32)
 FLOAT64 = np.dtype(np.float64)
 DTYPES: dict[str, np.dtype[Any]] = {
-    name: np.dtype(name)
-    for name in (
-        "bool uint8 int8 int16 int32 int64 float32 float64".split()
-    )
+    name: np.dtype(name) for name in ("bool uint8 int8 int16 int32 int64 float32 float64".split())
 }
 
 
@@ -78,15 +74,13 @@ def category(dtype: np.dtype[Any]) -> int:
     """Return 0 for bool, 1 for integers, 2 for floats."""
     found = _CATEGORY.get(dtype.kind)
     if found is None:
-        raise DTypeError(
-            f"dtype {dtype} is not supported; use one of {', '.join(DTYPES)}."
-        )
+        raise DTypeError(f"dtype {dtype} is not supported; use one of {', '.join(DTYPES)}.")
     return found
 
 
 @lru_cache(maxsize=4096)
 def _promote(keys: tuple[tuple[np.dtype[Any], int], ...]) -> np.dtype[Any]:
-    """Promote (dtype, rank class) pairs; the rank class is 2 for arrays, 1 for 0-d, 0 for numbers."""
+    """Promote (dtype, rank class) pairs; the class is 2 for arrays, 1 for 0-d, 0 for numbers."""
     best: np.dtype[Any] | None = None
     for rank in (2, 1, 0):
         dtypes = [dtype for dtype, r in keys if r == rank]

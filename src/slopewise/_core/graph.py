@@ -6,6 +6,7 @@ tape, the transforms and the compiler. Nodes are numbered in creation order, whi
 order. It is separate because everything else is a reader of what is recorded here.
 """
 
+# pyright: reportPrivateUsage=false
 from __future__ import annotations
 
 import sys
@@ -33,7 +34,7 @@ from slopewise._core.rules import (
 )
 from slopewise._core.source import explain
 from slopewise._core.state import enable_grad, state
-from slopewise._core.value import Array, Value, new_value, owner_of
+from slopewise._core.value import Array, Value, is_array, is_tuple, new_value, owner_of
 from slopewise.errors import GradientError, ShapeError, SlopewiseError
 
 PACKAGE = str(Path(__file__).resolve().parent.parent)
@@ -131,6 +132,10 @@ class Node:
     Only nodes of abstract values can be inactive: no gradient flows through those.
     """
 
+    edges: tuple[Edge, ...]
+    operands: tuple[Any, ...] | None
+    out: Any
+    params: dict[str, Any]
     guards: Any = ()
     hooks: list[Any] | None = None
     retained: Any = None
@@ -218,7 +223,7 @@ def bind(
             arrays.append(x)
     out = evaluate(primitive, operands, arrays, params)
     tracked = tracked and primitive.differentiable and state.grad_enabled
-    if type(out) is tuple:
+    if is_tuple(out):
         return _wrap_many(primitive, operands, arrays, params, out, tracked)
     result = new_value(out, None, False)
     if primitive.quiet and out.base is not None:
@@ -244,7 +249,7 @@ def evaluate(
         raise ShapeError(explain(f"{primitive.name}: {error}", operands)) from error
     finally:
         restore(token)
-    return out if type(out) is _ndarray or type(out) is tuple else _asarray(out)
+    return out if out.__class__ is _ndarray or out.__class__ is tuple else _asarray(out)
 
 
 def _share_storage(result: Value, operands: tuple[Any, ...]) -> None:
@@ -262,7 +267,9 @@ def _bind_recognised(
 ) -> Any:
     """Take the better way if the composition is a known one; else bind as it stands."""
     assert primitive.recognise is not None
-    tracked = state.grad_enabled and any(isinstance(x, Value) and x._requires_grad for x in operands)
+    tracked = state.grad_enabled and any(
+        isinstance(x, Value) and x._requires_grad for x in operands
+    )
     better = primitive.recognise(operands, tracked)
     if better is None:
         return bind(primitive, operands, params, recognise=False)
@@ -376,20 +383,20 @@ def aval_of(x: Any) -> Aval:
     """Return the aval of a Value, an array or a Python number."""
     if isinstance(x, Value):
         return x.aval
-    array = x if isinstance(x, np.ndarray) else np.asarray(x)
+    array: Array = np.asarray(x)
     return Aval(array.shape, array.dtype)
 
 
-def _bind_abstract(
-    primitive: Primitive, operands: tuple[Any, ...], params: dict[str, Any]
-) -> Any:
+def _bind_abstract(primitive: Primitive, operands: tuple[Any, ...], params: dict[str, Any]) -> Any:
     """Record an operation of which an operand has no numbers: everything is kept."""
     if primitive.pointwise:
-        shapes = [x.shape for x in operands if isinstance(x, (Value, np.ndarray))]
+        shapes: list[tuple[int, ...]] = [
+            x.shape for x in operands if isinstance(x, Value) or is_array(x)
+        ]
         shape = broadcast_shapes(*shapes, operation=primitive.name)
         operands = tuple(
             engine.broadcast(x, shape=shape)
-            if isinstance(x, (Value, np.ndarray)) and x.shape != shape
+            if (isinstance(x, Value) or is_array(x)) and x.shape != shape
             else x
             for x in operands
         )
@@ -417,15 +424,15 @@ def _bind_abstract(
         with enable_grad():
             return _bind_abstract(primitive, cut, params)
     tracked = tracked and primitive.differentiable
-    avals = aval if isinstance(aval, tuple) else (aval,)
+    avals: tuple[Aval, ...] = aval if is_tuple(aval) else (aval,)
     first = avals[0]
     node = Node(primitive, tuple(edges), tuple(arrays), None, params, first.shape, first.dtype)
     node.active = tracked
-    if not isinstance(aval, tuple):
-        return new_value(None, node, tracked and aval.dtype.kind == "f")
+    if not is_tuple(aval):
+        return new_value(None, node, tracked and first.dtype.kind == "f")
     node.out = aval
     results: list[Any] = []
-    for i, a in enumerate(aval):
+    for i, a in enumerate(avals):
         edge = select_output(node, i, a)
         edge.active = tracked and a.dtype.kind == "f"
         results.append(new_value(None, edge, edge.active))
@@ -468,14 +475,11 @@ class Origin:
             _without_old_origins(x) if isinstance(x, Value) else x for x in operands
         )
         self.params = params
-        self.versions = tuple(
-            x._storage.version if isinstance(x, Value) else 0 for x in operands
-        )
+        self.versions = tuple(x._storage.version if isinstance(x, Value) else 0 for x in operands)
 
     def valid(self) -> bool:
         return all(
-            not isinstance(x, Value)
-            or (x._storage.version == v and not x._storage.exported)
+            not isinstance(x, Value) or (x._storage.version == v and not x._storage.exported)
             for x, v in zip(self.operands, self.versions, strict=True)
         )
 

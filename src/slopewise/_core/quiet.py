@@ -1,8 +1,8 @@
 """Floating-point warnings off while a kernel runs: inf and NaN are values here, not accidents.
 
-Invariant: NumPy's error state is always put back. NumPy keeps it in a context variable; setting that
-directly costs a tenth of `np.errstate`, which counts where an operation takes a microsecond. Where
-a NumPy hides the variable, `np.errstate` itself is used.
+Invariant: NumPy's error state is always put back. NumPy keeps it in a context variable; setting
+that directly costs a tenth of `np.errstate`, which counts where an operation takes a microsecond.
+Where a NumPy hides the variable, `np.errstate` itself is used.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ Rule = Callable[..., Any]
 
 
 def _reads(rule: Rule | None, position: int) -> bool:
-    """Tell whether a rule reads its parameter; a name with a leading underscore says it does not."""
+    """Tell whether a rule reads its parameter; a leading underscore says that it does not."""
     if rule is None:
         return False
     code = rule.__code__
@@ -114,7 +114,7 @@ class Lowering:
 
 @dataclass(frozen=True)
 class Pointwise(Lowering):
-    """One scalar expression for each element; `body(b, *scalars, **params)` uses a ScalarBuilder."""
+    """One scalar expression an element; `body(b, *scalars, **params)` uses a ScalarBuilder."""
 
     body: Rule
 

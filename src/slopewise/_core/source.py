@@ -5,6 +5,7 @@ come from the source text, when there is any; without it (a REPL) a message fall
 It is separate because only error messages and explanations need it, and it must never raise.
 """
 
+# pyright: reportPrivateUsage=false
 from __future__ import annotations
 
 import linecache

@@ -7,7 +7,7 @@ explicit setter. It is separate so that no other module holds mutable global sta
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import ContextDecorator, contextmanager
 from types import TracebackType
 from typing import Any
@@ -120,7 +120,7 @@ def set_default_dtype(dtype: Any) -> None:
 
 
 @contextmanager
-def detect_anomaly() -> Iterator[None]:
+def detect_anomaly() -> Generator[None]:
     """Turn a NaN or infinite gradient at a singular point into an error with its source line.
 
     Examples

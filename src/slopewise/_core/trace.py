@@ -5,25 +5,39 @@ the function closed over stays outside and is read through the edges. It is sepa
 transforms and the compiler start from a Graph, and eager code never makes one.
 """
 
+# pyright: reportPrivateUsage=false
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from slopewise._core.aval import Aval
 from slopewise._core.graph import Edge, Node, Primitive, operand_at
-from slopewise._core.rules import Generate, Text, Zero
+from slopewise._core.rules import Generate, Sample, Text, Zero
 from slopewise._core.value import Value, new_value
+
+
+def _stand_in(*_operands: Any, **params: Any) -> Any:
+    """Return the aval; a placeholder is never evaluated."""
+    return params.get("aval")
+
+
+def _no_samples(rng: np.random.Generator) -> tuple[Sample, ...]:
+    del rng
+    return ()
+
 
 PLACEHOLDER = Primitive(
     "placeholder",
-    value=lambda *, aval: aval,
+    value=_stand_in,
     derivative=Zero(),
     lowering=Generate("input"),
-    abstract=lambda *, aval: aval,
-    batch=lambda operands, batched, size, **params: None,
-    samples=lambda rng: (),
+    abstract=_stand_in,
+    batch=_stand_in,
+    samples=_no_samples,
     text=Text("input", "입력", "x"),
 )
 

@@ -7,10 +7,16 @@ leaves. It is separate because every transform takes and returns such nests.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeGuard
+
+from slopewise._core.value import is_sequence
 
 Structure = Any
 _LEAF = object()
+
+
+def _is_dict(x: Any) -> TypeGuard[dict[Any, Any]]:
+    return isinstance(x, dict)
 
 
 def flatten(tree: Any) -> tuple[list[Any], Structure]:
@@ -24,11 +30,11 @@ def flatten(tree: Any) -> tuple[list[Any], Structure]:
     >>> unflatten(structure, [4, 5, 6])
     {'a': 4, 'b': (5, 6)}
     """
-    if isinstance(tree, dict):
+    keys: list[Any] | None = None
+    if _is_dict(tree):
         keys = list(tree)
         parts = [flatten(tree[k]) for k in keys]
-    elif isinstance(tree, (tuple, list)):
-        keys = None
+    elif is_sequence(tree):
         parts = [flatten(child) for child in tree]
     elif tree is None:
         return [], None

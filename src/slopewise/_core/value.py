@@ -6,9 +6,11 @@ points back at a Value and reference counting alone frees a graph. It is separat
 so that the engine does not depend on the front.
 """
 
+# pyright: reportPrivateUsage=false
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeGuard
 from zlib import crc32
 
 import numpy as np
@@ -17,11 +19,24 @@ from numpy.typing import NDArray
 from slopewise._core.aval import Aval
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from slopewise._core.graph import Node
 
 Array = NDArray[Any]
+
+
+def is_tuple(x: Any) -> TypeGuard[tuple[Any, ...]]:
+    """Return whether `x` is a tuple: the outputs of an operation that has several."""
+    return isinstance(x, tuple)
+
+
+def is_sequence(x: Any) -> TypeGuard[Sequence[Any]]:
+    """Return whether `x` is a tuple or a list."""
+    return isinstance(x, (tuple, list))
+
+
+def is_array(x: Any) -> TypeGuard[Array]:
+    """Return whether `x` is an array."""
+    return isinstance(x, np.ndarray)
 
 
 class Storage:
@@ -30,8 +45,8 @@ class Storage:
     `exported` says that NumPy or DLPack aliases exist, through which it can change unseen: what is
     saved for a backward pass is then copied. `saved` says that a node already kept the buffer
     itself; exporting it later takes a checksum, compared before the buffer is read again.
-    `rewriter` is the one Value whose recorded history includes the change in place that made version
-    `rewritten`; aliases from before that change must not be used in recorded operations.
+    `rewriter` is the one Value whose recorded history includes the change in place that made
+    version `rewritten`; aliases from before it must not be used in recorded operations.
     """
 
     version: int = 0
@@ -124,3 +139,10 @@ def new_value(array: Array | None, edge: Node | None, requires_grad: bool) -> An
     result._requires_grad = requires_grad
     result._storage = Storage()
     return result
+
+
+def new_zeros(like: Any) -> Any:
+    """Return a Value of zeros with the shape and dtype of `like`."""
+    shape: tuple[int, ...] = like.shape
+    dtype: np.dtype[Any] = like.dtype
+    return new_value(np.zeros(shape, dtype), None, False)

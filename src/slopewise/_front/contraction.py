@@ -52,7 +52,7 @@ def matmul(input: Any, other: Any) -> Any:
     Examples
     --------
     >>> import slopewise as sw
-    >>> sw.matmul(sw.tensor([[1., 2.]]), sw.tensor([3., 4.]))
+    >>> sw.matmul(sw.tensor([[1.0, 2.0]]), sw.tensor([3.0, 4.0]))
     tensor([11.])
     """
     x, y = _pair(input, other)
@@ -154,8 +154,6 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Any:
     return out if bias is None else out + bias
 
 
-
-
 def einsum(equation: str, *operands: Any) -> Any:
     """Return sums of products named by letters, such as "bij,bjk->bik".
 
@@ -178,7 +176,7 @@ def einsum(equation: str, *operands: Any) -> Any:
     Examples
     --------
     >>> import slopewise as sw
-    >>> sw.einsum("ij,ij->i", sw.tensor([[1., 2.], [3., 4.]]), sw.ones(2, 2))
+    >>> sw.einsum("ij,ij->i", sw.tensor([[1.0, 2.0], [3.0, 4.0]]), sw.ones(2, 2))
     tensor([3., 7.])
     """
     if len(operands) == 1 and isinstance(operands[0], (list, tuple)):
@@ -212,9 +210,11 @@ def _read_equation(equation: str, values: list[Any]) -> tuple[list[str], str]:
         extra = x.ndim - len(group.replace("...", "")) if "..." in group else 0
         depth = max(depth, extra)
         letters = group.replace("...", "".join(reversed(spare[:extra])))
-        if len(letters) != x.ndim or not letters.isalpha() and letters:
+        if len(letters) != x.ndim or (not letters.isalpha() and letters):
             raise ShapeError(
-                explain(f"einsum: {group!r} does not name the axes of shape {tuple(x.shape)}.", (x,))
+                explain(
+                    f"einsum: {group!r} does not name the axes of shape {tuple(x.shape)}.", (x,)
+                )
             )
         full.append(letters)
     lead = "".join(reversed(spare[:depth]))

@@ -47,7 +47,9 @@ def _same_structure(operation: str, first: Any, second: Any) -> None:
             )
 
 
-def cond(pred: Any, true_fun: Callable[..., Any], false_fun: Callable[..., Any], *operands: Any) -> Any:  # fmt: skip
+def cond(
+    pred: Any, true_fun: Callable[..., Any], false_fun: Callable[..., Any], *operands: Any
+) -> Any:
     """Return true_fun(*operands) where pred holds, else false_fun(*operands).
 
     Traced, both are computed and one is selected; the other contributes a gradient of exactly 0.
@@ -70,7 +72,9 @@ def cond(pred: Any, true_fun: Callable[..., Any], false_fun: Callable[..., Any],
     )
 
 
-def while_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], init_val: Any) -> Any:
+def while_loop(
+    cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], init_val: Any
+) -> Any:
     """Apply body_fun to a carry while cond_fun holds; return the last carry.
 
     With concrete tensors both modes differentiate it. Traced with a trip count that depends on
@@ -210,7 +214,9 @@ while_primitive = Primitive(
     abstract=lambda *avals, carries, **_rest: tuple(avals[:carries]),
     batch=_batch_while,
     samples=lambda rng: (),
-    text=Text("loop, step by step", "반복: 단계마다 합성함수의 미분법", r"(f_n\circ\dots\circ f_1)'"),
+    text=Text(
+        "loop, step by step", "반복: 단계마다 합성함수의 미분법", r"(f_n\circ\dots\circ f_1)'"
+    ),
 )
 
 
@@ -260,7 +266,7 @@ def scan(
     Examples
     --------
     >>> import slopewise as sw
-    >>> sw.scan(lambda c, x: (c + x, c + x), sw.tensor(0.), sw.tensor([1., 2., 3.]))[1]
+    >>> sw.scan(lambda c, x: (c + x, c + x), sw.tensor(0.0), sw.tensor([1.0, 2.0, 3.0]))[1]
     tensor([1., 3., 6.])
     """
     leaves, structure = flatten(xs)
@@ -288,7 +294,9 @@ def scan(
     return carry, unflatten(parts[0][1], stacked)
 
 
-def checkpoint(function: Callable[..., Any], *args: Any, use_reentrant: bool = False, **kwargs: Any) -> Any:  # fmt: skip
+def checkpoint(
+    function: Callable[..., Any], *args: Any, use_reentrant: bool = False, **kwargs: Any
+) -> Any:
     """Return function(*args), keeping only its inputs: backward computes it again.
 
     Random draws inside are repeated exactly. What the function closes over gets its gradients too.
@@ -386,4 +394,3 @@ def _outer_edges(
                     np.zeros(edge.shape, edge.dtype) if array is None else array, edge, True
                 )
     return found
-

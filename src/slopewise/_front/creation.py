@@ -58,7 +58,7 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
     Examples
     --------
     >>> import slopewise as sw
-    >>> sw.tensor([[1., 2.], [3., 4.]]).shape
+    >>> sw.tensor([[1.0, 2.0], [3.0, 4.0]]).shape
     (2, 2)
     """
     refuse_device(device)
@@ -156,7 +156,12 @@ def empty(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool
 
 
 def full(
-    size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    size: Any,
+    fill_value: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
 ) -> Any:
     """Return a tensor with one number everywhere."""
     refuse_device(device)
@@ -189,7 +194,9 @@ def arange(*bounds: Any, dtype: Any = None, requires_grad: bool = False) -> Any:
     return _made((start + np.arange(count) * step).astype(chosen), requires_grad, "arange")
 
 
-def linspace(start: float, end: float, steps: int, *, dtype: Any = None, requires_grad: bool = False) -> Any:  # fmt: skip
+def linspace(
+    start: float, end: float, steps: int, *, dtype: Any = None, requires_grad: bool = False
+) -> Any:
     """Return evenly spaced numbers, both ends included."""
     return _made(np.linspace(start, end, steps).astype(_dtype(dtype)), requires_grad, "linspace")
 
@@ -221,7 +228,9 @@ def empty_like(input: Any, *, dtype: Any = None, requires_grad: bool = False) ->
     return zeros_like(input, dtype=dtype, requires_grad=requires_grad)
 
 
-def full_like(input: Any, fill_value: Any, *, dtype: Any = None, requires_grad: bool = False) -> Any:
+def full_like(
+    input: Any, fill_value: Any, *, dtype: Any = None, requires_grad: bool = False
+) -> Any:
     """Return one number everywhere, of the shape and dtype of the operand."""
     shape, chosen = _like(input, dtype)
     return full(shape, fill_value, dtype=chosen, requires_grad=requires_grad)

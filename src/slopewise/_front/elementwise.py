@@ -16,10 +16,20 @@ from slopewise._core.graph import Primitive, bind
 from slopewise._core.source import explain
 from slopewise._core.value import Value
 from slopewise._front.operands import (
-    apply_binary, apply_floats, apply_unary, as_value, cast, promote_operands,
+    apply_binary,
+    apply_floats,
+    apply_unary,
+    as_value,
+    cast,
+    promote_operands,
 )  # fmt: skip
 from slopewise._ops import (
-    arithmetic, comparison, exponential, powers, special, trigonometric,
+    arithmetic,
+    comparison,
+    exponential,
+    powers,
+    special,
+    trigonometric,
 )  # fmt: skip
 from slopewise.errors import DTypeError, UsageError
 

@@ -20,7 +20,12 @@ from slopewise._front.elementwise import where
 from slopewise._front.operands import as_value, cast, read_array, settle_axis
 from slopewise._front.reduction import Extremum
 from slopewise._front.shape import (
-    broadcast_to, flatten, flip, narrow, permute, reshape,
+    broadcast_to,
+    flatten,
+    flip,
+    narrow,
+    permute,
+    reshape,
 )  # fmt: skip
 from slopewise._ops import indexing as ops
 from slopewise._ops import shape as views
@@ -171,7 +176,9 @@ def get_at(x: Any, index: Any) -> Any:
     return out
 
 
-def _split_entries(entries: list[Any], axes: list[int]) -> tuple[list[int], list[Any], list[int], int]:
+def _split_entries(
+    entries: list[Any], axes: list[int]
+) -> tuple[list[int], list[Any], list[int], int]:
     """Return advanced axes, their indices, the other axes, and where the indexed axes go."""
     advanced = [i for i, e in enumerate(entries) if isinstance(e, (Value, np.ndarray, int))]
     together = advanced == list(range(advanced[0], advanced[-1] + 1))
@@ -454,7 +461,9 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Any:
         num_classes = high + 1 if num_classes == -1 else num_classes
         if low < 0 or high >= num_classes:
             raise DomainError(
-                explain(f"one_hot: class {low if low < 0 else high} is not in 0..{num_classes - 1}.")
+                explain(
+                    f"one_hot: class {low if low < 0 else high} is not in 0..{num_classes - 1}."
+                )
             )
     classes = as_value(np.arange(num_classes))
     return cast(reshape(x, (*x.shape, 1)) == classes, np.dtype(np.int64))

@@ -105,9 +105,7 @@ def solve(A: Any, B: Any) -> Any:
     if vector:
         b = unsqueeze(b, -1)
     if b.shape[-2] != a.shape[-1]:
-        raise ShapeError(
-            explain(f"solve: A has {a.shape[-1]} rows, B has {b.shape[-2]}.", (a, b))
-        )
+        raise ShapeError(explain(f"solve: A has {a.shape[-1]} rows, B has {b.shape[-2]}.", (a, b)))
     lead = a.shape[:-2] if len(a.shape) >= len(b.shape) else b.shape[:-2]
     a = a if a.shape[:-2] == lead else broadcast_to(a, (*lead, *a.shape[-2:]))
     b = b if b.shape[:-2] == lead else broadcast_to(b, (*lead, *b.shape[-2:]))
@@ -217,7 +215,9 @@ def vector_norm(x: Any, ord: Any = 2, dim: Axes = None, keepdim: bool = False) -
     return reduction.norm(x, ord, dim, keepdim)
 
 
-def matrix_norm(A: Any, ord: Any = "fro", dim: tuple[int, int] = (-2, -1), keepdim: bool = False) -> Any:  # fmt: skip
+def matrix_norm(
+    A: Any, ord: Any = "fro", dim: tuple[int, int] = (-2, -1), keepdim: bool = False
+) -> Any:
     """Return the norm of matrices: "fro", "nuc", 2, -2, 1, -1, inf or -inf.
 
     Raises
@@ -268,5 +268,7 @@ def matrix_power(A: Any, n: int) -> Any:
     if out is None:
         import numpy as np
 
-        return as_value(np.broadcast_to(np.eye(base.shape[-1], dtype=base.dtype), base.shape).copy())
+        return as_value(
+            np.broadcast_to(np.eye(base.shape[-1], dtype=base.dtype), base.shape).copy()
+        )
     return out

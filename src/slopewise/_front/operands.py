@@ -65,7 +65,7 @@ def as_array(data: Any, dtype: Any = None) -> np.ndarray[Any, Any]:
 def _holds_arrays(data: Any) -> bool:
     while isinstance(data, (list, tuple)) and data:
         data = data[0]
-    return isinstance(data, (np.ndarray, np.generic, Value)) and not type(data) is np.float64
+    return isinstance(data, (np.ndarray, np.generic, Value)) and type(data) is not np.float64
 
 
 def _supported(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -100,7 +100,7 @@ def _key(x: Any) -> tuple[np.dtype[Any], int]:
 
 
 def promote_operands(operands: Sequence[Any], minimum: int = 0) -> list[Any]:
-    """Return operands of one dtype; `minimum` 2 makes integers floats, 1 makes truth values ints."""
+    """Return operands of one dtype; `minimum` 2 makes integers floats, 1 truth values ints."""
     made = [
         x if isinstance(x, (Value, *_NUMBERS)) and not isinstance(x, np.generic) else
         (x.item() if isinstance(x, np.generic) else as_value(x))
@@ -147,7 +147,8 @@ def apply_floats(primitive: Primitive, x: Any, y: Any) -> Any:
     a, b = promote_operands((x, y), 2)
     dtype = a.dtype if isinstance(a, Value) else b.dtype if isinstance(b, Value) else None
     made = [
-        v if isinstance(v, Value) else new_value(np.asarray(v, dtype or state.default_dtype), None, False)
+        v if isinstance(v, Value)
+        else new_value(np.asarray(v, dtype or state.default_dtype), None, False)
         for v in (a, b)
     ]  # fmt: skip
     return bind(primitive, (made[0], made[1]), {})
@@ -183,5 +184,3 @@ def one_of(first: Any, second: Any, names: str, operation: str) -> Any:
     if first is not None and second is not None:
         raise UsageError(explain(f"{operation}: give only one of {names}."))
     return first if first is not None else second
-
-

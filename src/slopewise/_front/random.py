@@ -104,14 +104,18 @@ def next_seed() -> int:
                                dtype=np.dtype(np.int64)))  # fmt: skip
 
 
-def uniform_array(shape: tuple[int, ...], dtype: Any = None, generator: Generator | None = None) -> np.ndarray[Any, Any]:  # fmt: skip
+def uniform_array(
+    shape: tuple[int, ...], dtype: Any = None, generator: Generator | None = None
+) -> np.ndarray[Any, Any]:
     """Return an array of uniform numbers in [0, 1)."""
     source = default_generator if generator is None else generator
     chosen = state.default_dtype if dtype is None else as_dtype(dtype)
     return random_uniform(source.next_counter(), shape=tuple(shape), dtype=chosen)
 
 
-def normal_array(shape: tuple[int, ...], dtype: Any = None, generator: Generator | None = None) -> np.ndarray[Any, Any]:  # fmt: skip
+def normal_array(
+    shape: tuple[int, ...], dtype: Any = None, generator: Generator | None = None
+) -> np.ndarray[Any, Any]:
     """Return an array of standard normal numbers."""
     source = default_generator if generator is None else generator
     chosen = state.default_dtype if dtype is None else as_dtype(dtype)
@@ -169,7 +173,11 @@ def randint(*bounds_and_size: Any, dtype: Any = None, generator: Generator | Non
     source = default_generator if generator is None else generator
     chosen = np.dtype(np.int64) if dtype is None else as_dtype(dtype)
     array = random_integers(
-        source.next_counter(), shape=settle_shape((size,)), low=int(low), high=int(high), dtype=chosen
+        source.next_counter(),
+        shape=settle_shape((size,)),
+        low=int(low),
+        high=int(high),
+        dtype=chosen,
     )
     return _finish(array, False, "randint")
 
@@ -206,7 +214,8 @@ def bernoulli(input: Any, p: float | None = None, *, generator: Generator | None
     if chances.size and not (chances.min() >= 0 and chances.max() <= 1):
         raise DomainError(explain("bernoulli: a probability lies outside [0, 1].", (x,)))
     dtype = x.dtype if x.dtype.kind == "f" else state.default_dtype
-    return _finish((uniform_array(x.shape, np.float64, generator) < chances).astype(dtype), False, "bernoulli")  # fmt: skip
+    hits = uniform_array(x.shape, np.float64, generator) < chances
+    return _finish(hits.astype(dtype), False, "bernoulli")
 
 
 def multinomial(
@@ -226,5 +235,3 @@ def multinomial(
     with np.errstate(divide="ignore"):
         keys = np.log(uniform_array(weights.shape, np.float64, generator)) / weights
     return _finish(np.argsort(-keys, axis=-1)[..., :num_samples], False, "multinomial")
-
-

@@ -18,7 +18,13 @@ from slopewise._core.source import explain
 from slopewise._core.state import state
 from slopewise._front import elementwise
 from slopewise._front.operands import (
-    Axes, as_dtype, as_value, cast, one_of, settle_axes, settle_axis,
+    Axes,
+    as_dtype,
+    as_value,
+    cast,
+    one_of,
+    settle_axes,
+    settle_axis,
 )  # fmt: skip
 from slopewise._front.shape import flatten, reshape
 from slopewise._ops import reduction as ops
@@ -143,8 +149,9 @@ def _extreme(name: str, primitive: Primitive, position: Primitive, pair: str) ->
         values = bind(primitive, (x,), params)
         if dim is None or not isinstance(dim, int):
             return values
-        indices = bind(position, (x,), {"axis": params["axes"][0] if x.ndim else 0}) if x.ndim else (
-            as_value(np.asarray(0)))  # fmt: skip
+        if not x.ndim:
+            return Extremum(values, as_value(np.asarray(0)))
+        indices = bind(position, (x,), {"axis": params["axes"][0]})
         return Extremum(values, reshape(indices, values.shape))
 
     reduce.__name__ = reduce.__qualname__ = name
@@ -160,7 +167,12 @@ min = _extreme("min", ops.min, ops.argmin, "minimum")
 
 
 def amax(
-    input: Any, dim: Axes = None, keepdim: bool = False, *, axis: Axes = None, keepdims: bool = False
+    input: Any,
+    dim: Axes = None,
+    keepdim: bool = False,
+    *,
+    axis: Axes = None,
+    keepdims: bool = False,
 ) -> Any:
     """Return the largest value over axes; ties share the gradient equally."""
     x, params = _settle(input, dim, axis, keepdim, keepdims, "amax")
@@ -169,7 +181,12 @@ def amax(
 
 
 def amin(
-    input: Any, dim: Axes = None, keepdim: bool = False, *, axis: Axes = None, keepdims: bool = False
+    input: Any,
+    dim: Axes = None,
+    keepdim: bool = False,
+    *,
+    axis: Axes = None,
+    keepdims: bool = False,
 ) -> Any:
     """Return the smallest value over axes; ties share the gradient equally."""
     x, params = _settle(input, dim, axis, keepdim, keepdims, "amin")
@@ -195,7 +212,9 @@ def _position(name: str, primitive: Primitive) -> Callable[..., Any]:
         return out
 
     find.__name__ = find.__qualname__ = name
-    find.__doc__ = f"Return the position of the {name[3:]}imum, of all elements or along one axis.\n"
+    find.__doc__ = (
+        f"Return the position of the {name[3:]}imum, of all elements or along one axis.\n"
+    )
     return find
 
 
@@ -204,7 +223,12 @@ argmin = _position("argmin", ops.argmin)
 
 
 def any(
-    input: Any, dim: Axes = None, keepdim: bool = False, *, axis: Axes = None, keepdims: bool = False
+    input: Any,
+    dim: Axes = None,
+    keepdim: bool = False,
+    *,
+    axis: Axes = None,
+    keepdims: bool = False,
 ) -> Any:
     """Return whether any element is true (not 0)."""
     x, params = _settle(input, dim, axis, keepdim, keepdims, "any")
@@ -212,7 +236,12 @@ def any(
 
 
 def all(
-    input: Any, dim: Axes = None, keepdim: bool = False, *, axis: Axes = None, keepdims: bool = False
+    input: Any,
+    dim: Axes = None,
+    keepdim: bool = False,
+    *,
+    axis: Axes = None,
+    keepdims: bool = False,
 ) -> Any:
     """Return whether all elements are true (not 0)."""
     x, params = _settle(input, dim, axis, keepdim, keepdims, "all")
@@ -220,16 +249,25 @@ def all(
 
 
 def logsumexp(
-    input: Any, dim: Axes = None, keepdim: bool = False, *, axis: Axes = None, keepdims: bool = False
+    input: Any,
+    dim: Axes = None,
+    keepdim: bool = False,
+    *,
+    axis: Axes = None,
+    keepdims: bool = False,
 ) -> Any:
     """Return ln sum exp over axes without overflow; of nothing but -inf the gradient is 0."""
     x, params = _settle(input, dim, axis, keepdim, keepdims, "logsumexp")
     return bind(ops.logsumexp, (_float(x, "logsumexp"),), params)
 
 
-def softmax(input: Any, dim: int | None = None, *, dtype: Any = None, axis: int | None = None) -> Any:
+def softmax(
+    input: Any, dim: int | None = None, *, dtype: Any = None, axis: int | None = None
+) -> Any:
     """Return exp(x) / sum exp(x) along one axis."""
-    return _normalise(ops.softmax, "softmax", input, one_of(dim, axis, "dim, axis", "softmax"), dtype)
+    return _normalise(
+        ops.softmax, "softmax", input, one_of(dim, axis, "dim, axis", "softmax"), dtype
+    )
 
 
 def log_softmax(

@@ -17,7 +17,12 @@ from slopewise._core.graph import bind
 from slopewise._core.source import explain
 from slopewise._core.value import Value
 from slopewise._front.operands import (
-    Axes, as_value, one_of, promote_operands, settle_axes, settle_axis,
+    Axes,
+    as_value,
+    one_of,
+    promote_operands,
+    settle_axes,
+    settle_axis,
 )  # fmt: skip
 from slopewise._ops import shape as ops
 from slopewise._ops.comparison import where
@@ -151,9 +156,7 @@ def broadcast_to(input: Any, *shape: Any) -> Any:
     sizes = _sizes(shape)
     offset = len(sizes) - x.ndim
     full = tuple(x.shape[i - offset] if n == -1 and i >= offset else n for i, n in enumerate(sizes))
-    fits = offset >= 0 and all(
-        n in (1, m) for n, m in zip(x.shape, full[offset:], strict=True)
-    )
+    fits = offset >= 0 and all(n in (1, m) for n, m in zip(x.shape, full[offset:], strict=True))
     if not fits:
         raise ShapeError(explain(f"expand: shape {x.shape} does not broadcast to {sizes}.", (x,)))
     return bind(ops.broadcast_to, (x,), {"shape": full})
@@ -254,7 +257,9 @@ def roll(input: Any, shifts: Axes, dims: Axes = None) -> Any:
     x = as_value(input)
     if dims is None:
         return reshape(roll(flatten(x), shifts, 0), x.shape)
-    for shift, dim in zip(np.atleast_1d(shifts).tolist(), np.atleast_1d(dims).tolist(), strict=True):
+    for shift, dim in zip(
+        np.atleast_1d(shifts).tolist(), np.atleast_1d(dims).tolist(), strict=True
+    ):
         n = x.shape[settle_axis(dim, x.ndim, "roll")]
         if n:
             k = shift % n
@@ -393,11 +398,11 @@ builtin_abs = abs
 
 def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Any, ...]:
     """Return coordinate grids of vectors; indexing "xy" exchanges the first two axes."""
-    vectors = [as_value(x) for x in (tensors[0] if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)) else tensors)]  # fmt: skip
+    given = tensors[0] if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)) else tensors
+    vectors = [as_value(x) for x in given]
     shape = tuple(v.shape[0] for v in vectors)
     grids = [
         broadcast_to(reshape(v, tuple(-1 if i == k else 1 for i in range(len(vectors)))), shape)
         for k, v in enumerate(vectors)
     ]
     return tuple(transpose(g, 0, 1) if indexing == "xy" and len(vectors) > 1 else g for g in grids)
-

@@ -111,7 +111,9 @@ where = pointwise(
     abstract=lambda condition, *avals: Aval(
         condition.shape, next(a.dtype for a in avals if isinstance(a, Aval))
     ),
-    text=Text("by cases", "경우를 나눈 미분", r"(u \text{ if } c \text{ else } v)' = u'\text{ or }v'"),
+    text=Text(
+        "by cases", "경우를 나눈 미분", r"(u \text{ if } c \text{ else } v)' = u'\text{ or }v'"
+    ),
 )
 maximum = pointwise(
     "maximum",

@@ -101,9 +101,7 @@ def _batch(
     up_xb = tuple(a + 1 for a in x_batch) if batched[0] else x_batch
     up_yb = tuple(a + 1 for a in y_batch) if batched[1] else y_batch
     if batched[0] and batched[1]:
-        return contract(
-            x, y, x_axes=up_x, y_axes=up_y, x_batch=(0, *up_xb), y_batch=(0, *up_yb)
-        )
+        return contract(x, y, x_axes=up_x, y_axes=up_y, x_batch=(0, *up_xb), y_batch=(0, *up_yb))
     out = contract(x, y, x_axes=up_x, y_axes=up_y, x_batch=up_xb, y_batch=up_yb)
     # The mapped axis is the first free axis of its operand; bring it to the front.
     position = len(x_batch) + (0 if batched[0] else len(_free(len(x.shape), x_axes, x_batch)))

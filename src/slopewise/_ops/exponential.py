@@ -130,7 +130,9 @@ logaddexp = binary(
         lambda _out, x, y: sigmoid(_difference(y, x)),
     ),
     body=lambda b, x, y: b.call("logaddexp", x, y),
-    text=Text("log-sum-exp rule", "로그-합-지수의 미분", r"\ln(e^u+e^v)' = \sigma(u-v)u'+\sigma(v-u)v'"),
+    text=Text(
+        "log-sum-exp rule", "로그-합-지수의 미분", r"\ln(e^u+e^v)' = \sigma(u-v)u'+\sigma(v-u)v'"
+    ),
 )
 
 

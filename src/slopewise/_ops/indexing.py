@@ -1,8 +1,8 @@
 """Reads and writes at computed positions: take, scatter, dynamic slices, sorting orders.
 
-Invariant: `take` and `scatter_add` are each other's transposes; k broadcast index arrays address the
-first k axes jointly. Writing the same position twice keeps the last value, and only the value kept
-gets a gradient. Indices are integers in range, from 0 (the front settles negative ones).
+Invariant: `take` and `scatter_add` are each other's transposes; k broadcast index arrays address
+the first k axes jointly. Writing the same position twice keeps the last value, and only the value
+kept gets a gradient. Indices are integers in range, from 0 (the front settles negative ones).
 """
 
 from __future__ import annotations
@@ -36,9 +36,7 @@ def _align(index: Any, batched: bool, rank: int, size: int) -> Any:
     return reshape(index, shape=(front, *(1,) * (rank - len(inner)), *inner))
 
 
-def _batch_indices(
-    indices: Any, batched: Any, size: int, mapped: bool
-) -> tuple[list[Any], int]:
+def _batch_indices(indices: Any, batched: Any, size: int, mapped: bool) -> tuple[list[Any], int]:
     """Return aligned index arrays, led by the batch's own positions where data are mapped."""
     inner = [i.shape[1:] if b else i.shape for i, b in zip(indices, batched, strict=True)]
     rank = len(broadcast_shapes(*inner))
@@ -62,9 +60,7 @@ take = Primitive(
         lambda out_bar, x, *indices: scatter_add(out_bar, *indices, shape=x.shape), wrt=(0,)
     ),
     lowering=Index("gather"),
-    abstract=lambda x, *indices: Aval(
-        (*_index_shape(indices), *x.shape[len(indices) :]), x.dtype
-    ),
+    abstract=lambda x, *indices: Aval((*_index_shape(indices), *x.shape[len(indices) :]), x.dtype),
     batch=_batch_take,
     samples=lambda rng: [
         Sample((_normal(rng, 4, 3), np.array([0, 2, 2, 3]))),

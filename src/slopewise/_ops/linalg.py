@@ -170,7 +170,8 @@ def _adjugate(a: Any) -> Any:
     for i in range(n):
         others[..., i] = np.prod(np.delete(s, i, axis=-1), axis=-1)
     sign = np.round(np.linalg.det(u) * np.linalg.det(vh))[..., None, None]
-    return (sign * np.matmul(np.swapaxes(vh, -1, -2) * others[..., None, :], np.swapaxes(u, -1, -2))).astype(a.dtype)  # fmt: skip
+    left = np.swapaxes(vh, -1, -2) * others[..., None, :]
+    return (sign * np.matmul(left, np.swapaxes(u, -1, -2))).astype(a.dtype)
 
 
 def _adjugate_rule(tangents: Any, _out: Any, a: Any) -> Any:
@@ -214,7 +215,11 @@ det = _linalg(
     abstract=lambda a: Aval(a.shape[:-2], a.dtype),
     samples=_square_samples,
     routine="getrf",
-    text=Text("Jacobi's formula", "행렬식의 미분 (야코비 공식)", r"(\det A)' = \mathrm{tr}(\mathrm{adj}(A)A')"),
+    text=Text(
+        "Jacobi's formula",
+        "행렬식의 미분 (야코비 공식)",
+        r"(\det A)' = \mathrm{tr}(\mathrm{adj}(A)A')",
+    ),
 )
 
 
@@ -229,7 +234,9 @@ slogdet = _linalg(
     abstract=lambda a: (Aval(a.shape[:-2], a.dtype), Aval(a.shape[:-2], a.dtype)),
     samples=_square_samples,
     routine="getrf",
-    text=Text("Jacobi's formula", "행렬식의 미분 (야코비 공식)", r"(\ln|\det A|)' = \mathrm{tr}(A^{-1}A')"),
+    text=Text(
+        "Jacobi's formula", "행렬식의 미분 (야코비 공식)", r"(\ln|\det A|)' = \mathrm{tr}(A^{-1}A')"
+    ),
 )
 
 
@@ -297,7 +304,8 @@ def _gaps(levels: Any, *, kind: str) -> Any:
             " (eigvalsh, svdvals: sums over equal ones are right), or a function that does not"
             " depend on the choice."
         )
-    return np.where(np.eye(n, dtype=bool), 0.0, 1.0 / np.where(gaps == 0, 1.0, gaps)).astype(levels.dtype)  # fmt: skip
+    inverse = 1.0 / np.where(gaps == 0, 1.0, gaps)
+    return np.where(np.eye(n, dtype=bool), 0.0, inverse).astype(levels.dtype)
 
 
 _LEVELS = {"eigenvectors": "eigenvalues", "singular vectors": "singular values"}

@@ -14,7 +14,13 @@ from slopewise import _kernels as kernels
 from slopewise._core.rules import POSITIVE, REAL, Domain, Partials, Text
 from slopewise._ops.arithmetic import NONZERO, div, mul, sign
 from slopewise._ops.comparison import (
-    convert, equal, greater, greater_equal, less_equal, logical_and, where,
+    convert,
+    equal,
+    greater,
+    greater_equal,
+    less_equal,
+    logical_and,
+    where,
 )  # fmt: skip
 from slopewise._ops.elementwise import binary, pointwise, unary
 from slopewise._ops.exponential import log
@@ -64,7 +70,9 @@ abs = unary(
     partial=lambda _out, x: sign(x),
     body=lambda b, x: b.call("abs", x),
     domain=NONZERO,
-    text=Text("absolute value, by cases", "절댓값의 미분 (경우를 나눔)", r"|u|' = \mathrm{sign}(u)u'"),
+    text=Text(
+        "absolute value, by cases", "절댓값의 미분 (경우를 나눔)", r"|u|' = \mathrm{sign}(u)u'"
+    ),
 )
 
 
@@ -78,7 +86,9 @@ def _clamp(x: Any, *, low: float | None, high: float | None) -> Any:
 def _inside(x: Any, low: float | None, high: float | None) -> Any:
     """Return 1 inside the closed interval, 0 outside (at its edge the slope is 1)."""
     above = greater_equal(x, -np.inf if low is None else low)
-    return convert(logical_and(above, less_equal(x, np.inf if high is None else high)), dtype=x.dtype)
+    return convert(
+        logical_and(above, less_equal(x, np.inf if high is None else high)), dtype=x.dtype
+    )
 
 
 clamp = pointwise(
@@ -88,7 +98,9 @@ clamp = pointwise(
     body=lambda b, x, *, low, high: b.clamp(x, low, high),
     domains=(Domain(away=(-1.0, 1.0)),),
     params=({"low": -1.0, "high": 1.0}, {"low": None, "high": 1.0}, {"low": -1.0, "high": None}),
-    text=Text("clamp, by cases", "자르기의 미분 (경우를 나눔)", r"\mathrm{clamp}(u)' = u'\text{ inside}"),
+    text=Text(
+        "clamp, by cases", "자르기의 미분 (경우를 나눔)", r"\mathrm{clamp}(u)' = u'\text{ inside}"
+    ),
 )
 hypot = binary(
     "hypot",

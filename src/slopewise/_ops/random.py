@@ -26,7 +26,9 @@ def random_words(counter: Any, count: int) -> np.ndarray[Any, Any]:
     Source: Salmon, Moraes, Dror & Shaw (2011), Parallel random numbers, section 3.3 (Philox).
     """
     seed, draw = (int(x) & (2**64 - 1) for x in counter)
-    words: np.ndarray[Any, Any] = np.random.Philox(key=seed, counter=[0, draw, 0, 0]).random_raw(count)
+    words: np.ndarray[Any, Any] = np.random.Philox(key=seed, counter=[0, draw, 0, 0]).random_raw(
+        count
+    )
     return words
 
 

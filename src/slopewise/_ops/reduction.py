@@ -17,7 +17,16 @@ from slopewise._ops.arithmetic import div, mul, sub
 from slopewise._ops.comparison import convert, equal, where
 from slopewise._ops.exponential import exp
 from slopewise._ops.shape import (
-    Shape, batch_reduce, broadcast_to, cat, flip, inverse_axes, reduced_shape, reshape, slice, sum,
+    Shape,
+    batch_reduce,
+    broadcast_to,
+    cat,
+    flip,
+    inverse_axes,
+    reduced_shape,
+    reshape,
+    slice,
+    sum,
     transpose,
 )  # fmt: skip
 
@@ -55,9 +64,7 @@ def _reduction(
         value=value,
         derivative=Jvp(rule),
         lowering=Reduce(operation),
-        abstract=lambda x, *, axes, keepdims: Aval(
-            reduced_shape(x.shape, axes, keepdims), x.dtype
-        ),
+        abstract=lambda x, *, axes, keepdims: Aval(reduced_shape(x.shape, axes, keepdims), x.dtype),
         batch=batch_reduce(lambda: record),
         samples=samples or _reduction_samples,
         text=text,
@@ -173,11 +180,15 @@ def _cumprod_rule(tangents: Any, out: Any, x: Any, *, axis: int, reverse: bool) 
     # others are multiplied, never divided out, so that zeros among them are right.
     if reverse:
         flipped = _cumprod_rule(
-            (flip(tangents[0], axes=(axis,)),), None, flip(x, axes=(axis,)), axis=axis, reverse=False
+            (flip(tangents[0], axes=(axis,)),),
+            None,
+            flip(x, axes=(axis,)),
+            axis=axis,
+            reverse=False,
         )
         return flip(flipped, axes=(axis,))
     n, ndim = x.shape[axis], len(x.shape)
-    last = tuple(i for i in range(ndim) if i != axis) + (axis,)
+    last = (*(i for i in range(ndim) if i != axis), axis)
     factors = transpose(x, axes=last)
     shape = (*factors.shape[:-1], n, n)
     table = broadcast_to(reshape(factors, shape=(*factors.shape[:-1], 1, n)), shape=shape)
@@ -213,6 +224,7 @@ def _prod_rule(tangents: Any, out: Any, x: Any, *, axes: Shape, keepdims: bool) 
     n = int(np.prod([x.shape[i] for i in axes], dtype=int))
     flat = reshape(transpose(x, axes=order), shape=(*lead, n))
     ones = np.ones((*lead, 1), x.dtype)
+
     def cut(value: Any, start: int, stop: int) -> Any:
         zeros = (0,) * len(lead)
         return slice(

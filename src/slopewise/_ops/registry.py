@@ -7,8 +7,19 @@ from __future__ import annotations
 
 from slopewise._core.graph import Primitive, engine
 from slopewise._ops import (
-    arithmetic, comparison, contraction, exponential, indexing, linalg, powers, random, reduction, shape,
-    special, trigonometric, windows,
+    arithmetic,
+    comparison,
+    contraction,
+    exponential,
+    indexing,
+    linalg,
+    powers,
+    random,
+    reduction,
+    shape,
+    special,
+    trigonometric,
+    windows,
 )  # fmt: skip
 
 FAMILIES = (

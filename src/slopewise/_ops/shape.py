@@ -91,9 +91,7 @@ def batch_reduce(primitive: Any) -> Any:
 sum = Primitive(
     "sum",
     value=lambda x, *, axes, keepdims: np.add.reduce(x, axis=axes, keepdims=keepdims),
-    derivative=Linear(
-        lambda out_bar, x, *, axes, keepdims: _expand(out_bar, x, axes, keepdims)
-    ),
+    derivative=Linear(lambda out_bar, x, *, axes, keepdims: _expand(out_bar, x, axes, keepdims)),
     lowering=Reduce("add"),
     abstract=lambda x, *, axes, keepdims: Aval(reduced_shape(x.shape, axes, keepdims), x.dtype),
     batch=batch_reduce(lambda: sum),
@@ -169,7 +167,8 @@ def _slices(starts: Shape, stops: Shape, steps: Shape) -> tuple[Any, ...]:
 def _embed(x: Any, *, shape: Shape, starts: Shape, steps: Shape) -> Any:
     out = np.zeros(shape, x.dtype)
     stops = tuple(
-        start + max(0, (n - 1) * step + 1) for start, n, step in zip(starts, x.shape, steps, strict=True)
+        start + max(0, (n - 1) * step + 1)
+        for start, n, step in zip(starts, x.shape, steps, strict=True)
     )
     out[_slices(starts, stops, steps)] = x
     return out
@@ -260,7 +259,8 @@ def _cat_aval(*parts: Aval, axis: int) -> Aval:
     first = parts[0]
     for part in parts[1:]:
         if len(part.shape) != len(first.shape) or any(
-            i != axis and n != m for i, (n, m) in enumerate(zip(part.shape, first.shape, strict=True))
+            i != axis and n != m
+            for i, (n, m) in enumerate(zip(part.shape, first.shape, strict=True))
         ):
             raise ShapeError(
                 f"cat: shapes {first.shape} and {part.shape} differ outside axis {axis}; make the"

@@ -12,20 +12,27 @@ from slopewise._core.rules import Domain, Partials, Text
 from slopewise._ops.arithmetic import mul, neg, square, sub
 from slopewise._ops.elementwise import pointwise, unary
 
-
 erf = unary(
     "erf",
     value=kernels.erf,
     partial=lambda _out, x: erf_slope(x),
     body=lambda b, x: b.call("erf", x),
-    text=Text("error function rule", "오차 함수의 미분", r"\mathrm{erf}(u)' = \tfrac{2}{\sqrt\pi}e^{-u^2}u'"),
+    text=Text(
+        "error function rule",
+        "오차 함수의 미분",
+        r"\mathrm{erf}(u)' = \tfrac{2}{\sqrt\pi}e^{-u^2}u'",
+    ),
 )
 erfc = unary(
     "erfc",
     value=kernels.erfc,
     partial=lambda _out, x: neg(erf_slope(x)),
     body=lambda b, x: b.call("erfc", x),
-    text=Text("error function rule", "오차 함수의 미분", r"\mathrm{erfc}(u)' = -\tfrac{2}{\sqrt\pi}e^{-u^2}u'"),
+    text=Text(
+        "error function rule",
+        "오차 함수의 미분",
+        r"\mathrm{erfc}(u)' = -\tfrac{2}{\sqrt\pi}e^{-u^2}u'",
+    ),
 )
 erf_slope = unary(
     "erf_slope",
@@ -82,9 +89,7 @@ def _polygamma(x: Any, *, order: int) -> Any:
 polygamma = pointwise(
     "polygamma",
     value=_polygamma,
-    derivative=Partials(
-        (lambda _out, x, *, order: polygamma(x, order=order + 1),), singular=True
-    ),
+    derivative=Partials((lambda _out, x, *, order: polygamma(x, order=order + 1),), singular=True),
     body=lambda b, x, *, order: b.call("polygamma", x, b.constant(order)),
     domains=(Domain(0.5),),
     params=({"order": 1}, {"order": 2}),

@@ -6,7 +6,6 @@ keep their digits there.
 
 from __future__ import annotations
 
-
 from slopewise import _kernels as kernels
 from slopewise._core.rules import Domain, Text
 from slopewise._ops.arithmetic import NONZERO, div, mul, neg, reciprocal, square
@@ -102,7 +101,11 @@ asinh = unary(
     value=kernels.asinh,
     partial=lambda _out, x: reciprocal(hypot(x, x * 0 + 1)),
     body=lambda b, x: b.call("asinh", x),
-    text=Text("inverse hyperbolic sine rule", "역쌍곡사인의 미분", r"(\mathrm{arsinh}\,u)' = u'/\sqrt{u^2+1}"),
+    text=Text(
+        "inverse hyperbolic sine rule",
+        "역쌍곡사인의 미분",
+        r"(\mathrm{arsinh}\,u)' = u'/\sqrt{u^2+1}",
+    ),
 )
 acosh = unary(
     "acosh",
@@ -111,7 +114,11 @@ acosh = unary(
     singular=True,
     body=lambda b, x: b.call("acosh", x),
     domain=Domain(1.0),
-    text=Text("inverse hyperbolic cosine rule", "역쌍곡코사인의 미분", r"(\mathrm{arcosh}\,u)' = u'/\sqrt{u^2-1}"),
+    text=Text(
+        "inverse hyperbolic cosine rule",
+        "역쌍곡코사인의 미분",
+        r"(\mathrm{arcosh}\,u)' = u'/\sqrt{u^2-1}",
+    ),
 )
 atanh = unary(
     "atanh",
@@ -120,7 +127,11 @@ atanh = unary(
     singular=True,
     body=lambda b, x: b.call("atanh", x),
     domain=_OPEN,
-    text=Text("inverse hyperbolic tangent rule", "역쌍곡탄젠트의 미분", r"(\mathrm{artanh}\,u)' = u'/(1-u^2)"),
+    text=Text(
+        "inverse hyperbolic tangent rule",
+        "역쌍곡탄젠트의 미분",
+        r"(\mathrm{artanh}\,u)' = u'/(1-u^2)",
+    ),
 )
 
 PRIMITIVES = (

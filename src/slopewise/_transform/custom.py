@@ -5,6 +5,7 @@ Tensors, so it nests and is recorded like any other. It is separate from the tab
 records belong to the user's functions.
 """
 
+# pyright: reportPrivateUsage=false
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -20,7 +21,7 @@ from slopewise._core.source import explain
 from slopewise._core.state import enable_grad, no_grad
 from slopewise._core.trace import trace
 from slopewise._core.tree import flatten, unflatten
-from slopewise._core.value import Value, new_value
+from slopewise._core.value import Value, is_tuple, new_zeros
 from slopewise._transform.inputs import as_values, edge_of, mark
 from slopewise._transform.vjp import read_operands, walk_back
 from slopewise.errors import GradientError
@@ -95,11 +96,7 @@ def batch_custom(
 
     def mapped_pull(node: Node, out_bar: Any) -> Sequence[Any]:
         operands = _plain(read_operands(node, True))
-        shapes = [o.shape for o in node.out]
-        bars = [
-            new_value(np.zeros(s, o.dtype), None, False) if b is None else as_values([b])[0]
-            for b, s, o in zip(out_bar, shapes, node.out, strict=True)
-        ]
+        bars = _fill_bars(node, out_bar)
 
         def one(*values: Any) -> Any:
             inputs, cotangents = values[: len(operands)], values[len(operands) :]
@@ -111,10 +108,7 @@ def batch_custom(
                 [(edge_of(o), c) for o, c in zip(outs, cotangents, strict=True)],
                 {edge_of(m) for m in marked}, attached=True, retain=True,
             )  # fmt: skip
-            return tuple(
-                found.get(edge_of(m), new_value(np.zeros(m.shape, m.dtype), None, False))
-                for m in marked
-            )
+            return tuple(found.get(edge_of(m), new_zeros(m)) for m in marked)
 
         return vmap(one, (*dims, *(0 for _ in bars)))(*operands, *bars)
 
@@ -143,7 +137,7 @@ class custom_vjp:
     >>> @sw.custom_vjp
     ... def clip_gradient(x):
     ...     return x
-    >>> clip_gradient.defvjp(lambda x: (x, None), lambda _, bar: (sw.clamp(bar, -1., 1.),))
+    >>> clip_gradient.defvjp(lambda x: (x, None), lambda _, bar: (sw.clamp(bar, -1.0, 1.0),))
     >>> sw.grad(lambda x: clip_gradient(x) * 10)(2.0).item()
     1.0
     """
@@ -187,13 +181,13 @@ class custom_vjp:
 def _fill_bars(node: Node, out_bar: Any) -> list[Any]:
     """Return one cotangent Value for each output; zeros where none arrived."""
     return [
-        new_value(np.zeros(o.shape, o.dtype), None, False) if b is None else as_values([b])[0]
+        new_zeros(o) if b is None else as_values([b])[0]
         for b, o in zip(out_bar, node.out, strict=True)
     ]
 
 
 def _pair_bars(name: str, node: Node, given: Any) -> list[Any]:
-    bars = [given] if isinstance(given, Value) else list(given)
+    bars: list[Any] = [given] if isinstance(given, Value) else list(given)
     if len(bars) != len(node.edges):
         bars = flatten(bars)[0]
     if len(bars) < len(node.edges):
@@ -223,7 +217,7 @@ class custom_jvp:
     >>> import slopewise as sw
     >>> @sw.custom_jvp
     ... def cube(x):
-    ...     return x ** 3
+    ...     return x**3
     >>> cube.defjvp(lambda primals, tangents: (cube(*primals), 3 * primals[0] ** 2 * tangents[0]))
     >>> sw.grad(cube)(2.0).item()
     12.0
@@ -254,7 +248,7 @@ class custom_jvp:
         def push(node: Node, tangents: Sequence[Any]) -> Any:
             operands = _plain(read_operands(node, True))
             full = [
-                new_value(np.zeros(x.shape, x.dtype), None, False) if t is None
+                new_zeros(x) if t is None
                 else as_values([t])[0]
                 for t, x in zip(tangents, operands, strict=True)
             ]  # fmt: skip
@@ -263,15 +257,14 @@ class custom_jvp:
         def pull(node: Node, out_bar: Any) -> Sequence[Any]:
             # The rule is linear in the tangents, so its derivative at 0 is its transpose.
             operands = _plain(read_operands(node, True))
-            seeds = [new_value(np.zeros(x.shape, x.dtype), None, True) for x in operands]
+            seeds = [mark(new_zeros(x), self.function.__name__) for x in operands]
             out_dot = run(operands, seeds)
             bar = _fill_bars(node, out_bar)[0]
             if not out_dot._requires_grad:
                 return [None] * len(operands)
-            found = walk_back(
-                [(edge_of(out_dot), bar)], set(seeds), attached=True, retain=True
-            )
-            return [found.get(s) for s in seeds]
+            edges = [edge_of(s) for s in seeds]
+            found = walk_back([(edge_of(out_dot), bar)], set(edges), attached=True, retain=True)
+            return [found.get(e) for e in edges]
 
         record_ = make_custom(self.function.__name__, flat, pull, push)
         return bind(record_, tuple(_plain(args)), {})[0]
@@ -305,6 +298,7 @@ class Function:
     ...     @staticmethod
     ...     def forward(ctx, x):
     ...         return x * 2
+    ...
     ...     @staticmethod
     ...     def backward(ctx, bar):
     ...         return bar * 2
@@ -337,16 +331,16 @@ class Function:
             for i, x in zip(places, operands, strict=True):
                 full[i] = x
             out = cls.forward(context, *full)
-            several[:] = [isinstance(out, tuple)]
-            return out if isinstance(out, tuple) else (out,)
+            several[:] = [is_tuple(out)]
+            return out if is_tuple(out) else (out,)
 
         def pull(node: Node, out_bar: Any) -> Sequence[Any]:
             given = cls.backward(context, *_fill_bars(node, out_bar))
             bars = [given] if isinstance(given, Value) or given is None else list(given)
             if len(bars) < len(args):
                 raise GradientError(
-                    f"{cls.__name__}.backward returned {len(bars)} gradients for {len(args)} inputs;"
-                    " return one for each (None where there is none)."
+                    f"{cls.__name__}.backward returned {len(bars)} gradients for {len(args)}"
+                    " inputs; return one for each (None where there is none)."
                 )
             return _pair_bars(cls.__name__, node, [bars[i] for i in places])
 
@@ -355,5 +349,3 @@ class Function:
             return cls.forward(context, *args)
         outs = bind(record_, tuple(args[i] for i in places), {})
         return outs if several[0] else outs[0]
-
-

@@ -4,6 +4,7 @@ Invariant: the reference is made of function values alone, in float64, with a st
 element; at a kink the one-sided slopes on both sides bound what is right.
 """
 
+# pyright: reportPrivateUsage=false
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence

@@ -4,6 +4,7 @@ Invariant: each runs the function once on marked inputs and walks what was recor
 itself recorded exactly when something outside could differentiate its result.
 """
 
+# pyright: reportPrivateUsage=false
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -14,7 +15,7 @@ import numpy as np
 
 from slopewise._core.state import enable_grad
 from slopewise._core.tree import flatten, unflatten
-from slopewise._core.value import Value, new_value
+from slopewise._core.value import Value, new_value, new_zeros
 from slopewise._ops.shape import reshape
 from slopewise._transform.inputs import as_values, edge_of, mark
 from slopewise._transform.jvp import reaches_beyond, walk_forward
@@ -39,7 +40,7 @@ def _is_linked(leaves: Sequence[Any], heads: Sequence[Any], edges: set[Any]) -> 
 
 def _finish(bar: Any, like: Any) -> Any:
     if bar is None:
-        return new_value(np.zeros(like.shape, like.dtype), None, False)
+        return new_zeros(like)
     return bar if isinstance(bar, Value) else new_value(np.asarray(bar), None, False)
 
 
@@ -111,9 +112,7 @@ def value_and_grad(
         if value._requires_grad:
             linked = _is_linked(leaves, [head], edges) or value._value is None
             bar = as_values([_one(value)])[0] if linked else _one(value)
-            found = walk_back(
-                [(head, bar)], edges, attached=linked, retain=linked, boundary=True
-            )
+            found = walk_back([(head, bar)], edges, attached=linked, retain=linked, boundary=True)
             if not linked:
                 value = new_value(value._value, None, False)
         bars = [_finish(found.get(edge_of(m)), m) for m in marked]
@@ -152,7 +151,7 @@ def grad(
     >>> import slopewise as sw
     >>> sw.grad(lambda w: (w - 3) ** 2)(4.0).item()
     2.0
-    >>> sw.grad(sw.grad(lambda x: x ** 3))(2.0).item()
+    >>> sw.grad(sw.grad(lambda x: x**3))(2.0).item()
     12.0
     """
     both = value_and_grad(function, argnums, has_aux=has_aux)
@@ -196,16 +195,20 @@ class _Recording:
             if h is not None
         ]
         found = walk_back(heads, set(self.edges), attached=attached, retain=True, boundary=True)
-        return [
-            _finish(found.get(e), m) for e, m in zip(self.edges, self.marked, strict=True)
-        ]
+        return [_finish(found.get(e), m) for e, m in zip(self.edges, self.marked, strict=True)]
+
+    def pull_one(self, bar: Any) -> Any:
+        """Return the one input cotangent for the one output cotangent."""
+        return self.pull([bar])[0]
+
+    def push_one(self, dot: Any) -> Any:
+        """Return the one output tangent for the one input tangent."""
+        return self.push([dot])[0]
 
     def push(self, dots: Sequence[Any]) -> list[Any]:
         """Return the output tangents for input tangents."""
         attached = self.linked or any(d._value is None or d._requires_grad for d in dots)
-        seeds = {
-            e: d if attached else d._value for e, d in zip(self.edges, dots, strict=True)
-        }
+        seeds = {e: d if attached else d._value for e, d in zip(self.edges, dots, strict=True)}
         live = [h for h in self.heads if h is not None]
         arrived = iter(walk_forward(live, seeds, attached=attached))
         return [
@@ -243,8 +246,8 @@ def vjp(function: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any
     Examples
     --------
     >>> import slopewise as sw
-    >>> out, pull = sw.vjp(lambda x: x * x, sw.tensor([1., 2.]))
-    >>> pull(sw.tensor([1., 10.]))[0]
+    >>> out, pull = sw.vjp(lambda x: x * x, sw.tensor([1.0, 2.0]))
+    >>> pull(sw.tensor([1.0, 10.0]))[0]
     tensor([ 2., 40.])
     """
     recording = _Recording(function, primals, "vjp")
@@ -321,7 +324,7 @@ def jacobian(
     Examples
     --------
     >>> import slopewise as sw
-    >>> sw.jacobian(lambda x: x * x)(sw.tensor([1., 2., 3.]))
+    >>> sw.jacobian(lambda x: x * x)(sw.tensor([1.0, 2.0, 3.0]))
     tensor([[2., 0., 0.],
             [0., 4., 0.],
             [0., 0., 6.]])
@@ -337,10 +340,10 @@ def jacobian(
             raise ShapeError("jacobian: the argument and the output must be one array each.")
         x, out = recording.marked[0], recording.outs[0]
         if mode == "forward":
-            columns = vmap(lambda dot: recording.push([dot])[0], out_dims=-1)(_basis(x))
+            columns = vmap(recording.push_one, out_dims=-1)(_basis(x))
             table = reshape(columns, shape=(*out.shape, *x.shape))
         else:
-            rows = vmap(lambda bar: recording.pull([bar])[0])(_basis(out))
+            rows = vmap(recording.pull_one)(_basis(out))
             table = reshape(rows, shape=(*out.shape, *x.shape))
         return table if recording.linked else strip_history(table)
 
@@ -359,7 +362,7 @@ def hessian(function: Callable[..., Any], argnums: int = 0) -> Callable[..., Any
     Examples
     --------
     >>> import slopewise as sw
-    >>> sw.hessian(lambda w: (w[0] - 3) ** 2 * w[1])(sw.tensor([4., 2.]))
+    >>> sw.hessian(lambda w: (w[0] - 3) ** 2 * w[1])(sw.tensor([4.0, 2.0]))
     tensor([[4., 2.],
             [2., 0.]])
     """

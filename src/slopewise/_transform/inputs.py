@@ -4,6 +4,7 @@ Invariant: Python and NumPy floats become float64 (scientists expect it); Tensor
 A marked input is fresh, so that nested transforms cannot confuse whose derivative is asked for.
 """
 
+# pyright: reportPrivateUsage=false
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -19,9 +20,7 @@ from slopewise.errors import DTypeError
 
 def as_values(leaves: Sequence[Any]) -> list[Any]:
     """Return Values for arrays and numbers; Values are passed through."""
-    return [
-        x if isinstance(x, Value) else new_value(np.asarray(x), None, False) for x in leaves
-    ]
+    return [x if isinstance(x, Value) else new_value(np.asarray(x), None, False) for x in leaves]
 
 
 def mark(x: Any, operation: str) -> Any:
@@ -47,5 +46,3 @@ def mark(x: Any, operation: str) -> Any:
 def edge_of(value: Any) -> Any:
     """Return the edge that stands for a Value in the graph."""
     return value if value._edge is None else value._edge
-
-

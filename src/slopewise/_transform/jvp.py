@@ -95,9 +95,7 @@ PUSHES: dict[type, Callable[..., Any]] = {
 }
 
 
-def walk_forward(
-    heads: Sequence[Any], seeds: dict[Any, Any], *, attached: bool
-) -> list[Any]:
+def walk_forward(heads: Sequence[Any], seeds: dict[Any, Any], *, attached: bool) -> list[Any]:
     """Push the tangents in `seeds` (by edge) up to the edges `heads`; None where none arrives."""
     tangents: dict[Any, Any] = dict(seeds)
     mode = enable_grad() if attached else no_grad()

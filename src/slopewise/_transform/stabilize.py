@@ -5,6 +5,7 @@ it is valid. The value, and the gradient, take the better way; the ordinary way 
 for hooks. Results of the heads remember one shallow origin, also without gradient recording.
 """
 
+# pyright: reportPrivateUsage=false
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -18,7 +19,7 @@ import numpy as np
 from slopewise._core.graph import Primitive, origin_of
 from slopewise._core.rules import Index, View
 from slopewise._core.state import no_grad
-from slopewise._core.value import Value
+from slopewise._core.value import Value, is_array
 from slopewise._ops import arithmetic, comparison, exponential, indexing, reduction, shape
 
 Match = tuple[Any, tuple[Any, ...]] | None
@@ -59,7 +60,9 @@ def _made_by(x: Any, primitive: Primitive) -> Any:
 def _is_one(x: Any) -> bool:
     if isinstance(x, Value):
         return x._value is not None and x._value.size == 1 and bool(x._value.item() == 1)
-    return isinstance(x, (int, float, np.ndarray)) and np.size(x) == 1 and bool(np.all(x == 1))
+    if is_array(x):
+        return x.size == 1 and bool(x.item() == 1)
+    return isinstance(x, (int, float)) and x == 1
 
 
 def _peel(x: Any) -> tuple[Any, list[Any], list[Any]]:
@@ -156,7 +159,11 @@ def _log_of_sum_of_exp(operands: tuple[Any, ...]) -> Match:
         u, e, params = found
         return _move(reduction.logsumexp(u, **params), movements), (*passed, e)
     origin = _made_by(head, arithmetic.div)
-    if origin is None or not isinstance(origin.operands[1], (int, float)) or origin.operands[1] <= 0:
+    if (
+        origin is None
+        or not isinstance(origin.operands[1], (int, float))
+        or origin.operands[1] <= 0
+    ):
         return None
     found = _sum_of_exp(origin.operands[0])
     if found is None:

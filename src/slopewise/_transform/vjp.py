@@ -5,6 +5,7 @@ its share before the node is pulled. The walk is iterative and frees what it use
 run on plain arrays; `attached` walks run on Values and are recorded themselves.
 """
 
+# pyright: reportPrivateUsage=false
 from __future__ import annotations
 
 import warnings
@@ -21,7 +22,7 @@ from slopewise._core.rules import Higher, Jvp, Linear, Multilinear, Partials, Ze
 from slopewise._core.source import locate
 from slopewise._core.state import enable_grad, state
 from slopewise._core.trace import Graph, ancestors, placeholder
-from slopewise._core.value import Value, new_value
+from slopewise._core.value import Value, is_sequence, is_tuple, new_value, new_zeros
 from slopewise._ops.arithmetic import add, all_finite, guarded_mul
 from slopewise.errors import GradientError, GradientWarning
 
@@ -42,10 +43,11 @@ def read_out(node: Node, attached: bool) -> Any:
     """Return the output of a node, if its rule reads it."""
     if not attached:
         return node.out
-    if isinstance(node.out, tuple):
+    out = node.out
+    if is_tuple(out):
         return tuple(
             new_value(None if isinstance(o, Aval) else o, _select(node, i, o), True)
-            for i, o in enumerate(node.out)
+            for i, o in enumerate(out)
         )
     return new_value(node.out, node, True)
 
@@ -115,10 +117,10 @@ def pull_linear(node: Node, rule: Linear, out_bar: Any, attached: bool) -> Bars:
         elif not isinstance(operands[i], Aval):
             operands[i] = Aval(np.shape(operands[i]), np.asarray(operands[i]).dtype)
     bars = rule.transpose(out_bar, *operands, **node.params)
+    parts: Bars = bars if is_sequence(bars) else (bars,)
     if rule.wrt is None:
-        return bars if isinstance(bars, (tuple, list)) else (bars,)
+        return parts
     full: list[Any] = [None] * len(operands)
-    parts = bars if isinstance(bars, (tuple, list)) else (bars,)
     for i, bar in zip(wrt, parts, strict=True):
         full[i] = bar
     return full
@@ -141,9 +143,9 @@ def pull_multilinear(node: Node, rule: Multilinear, out_bar: Any, attached: bool
 def pull_jvp(node: Node, rule: Jvp, out_bar: Any, attached: bool) -> Bars:
     operands = read_operands(node, attached)
     out = read_out(node, attached)
-    several = isinstance(out, tuple)
-    outs: Sequence[Any] = out if several else (out,)
-    out_bars: Sequence[Any] = out_bar if several else (out_bar,)
+    several = is_tuple(out)
+    outs: Bars = out if is_tuple(out) else (out,)
+    out_bars: Bars = out_bar if is_tuple(out_bar) else (out_bar,)
     wrt = tuple([i for i in rule.wrt if node.edges[i] is not None])
     key = (
         node.primitive,
@@ -184,9 +186,12 @@ def transpose_rule(
         outs = [placeholder(a) for a in avals[:count]]
         operands = [placeholder(a) for a in avals[count:]]
         seeds = {i: placeholder(avals[count + i], requires_grad=True) for i in wrt}
-        zeros = {i: np.zeros(avals[count + i].shape, avals[count + i].dtype) for i in rule.wrt}
-        tangents = tuple(seeds.get(i, zeros[i]) for i in rule.wrt)
-        out_dot = rule.rule(tangents, tuple(outs) if several else outs[0], *operands, **dict(params))
+        places: Sequence[int] = rule.wrt
+        zeros = {i: new_zeros(avals[count + i])._value for i in places}
+        tangents = tuple(seeds.get(i, zeros[i]) for i in places)
+        out_dot = rule.rule(
+            tangents, tuple(outs) if several else outs[0], *operands, **dict(params)
+        )
         dots = out_dot if several else (out_dot,)
         bars = [placeholder(a) for a, p in zip(avals[:count], present, strict=True) if p]
         live = [dot for dot, p in zip(dots, present, strict=True) if p]
@@ -241,10 +246,9 @@ def report_singular(node: Node) -> None:
 
 def accumulate(old: Any, new: Any) -> Any:
     """Return the sum of two cotangents; tuples stand for the outputs of one node."""
-    if isinstance(old, tuple):
+    if is_tuple(old):
         return tuple(
-            b if a is None else a if b is None else add(a, b)
-            for a, b in zip(old, new, strict=True)
+            b if a is None else a if b is None else add(a, b) for a, b in zip(old, new, strict=True)
         )
     return add(old, new)
 
@@ -260,8 +264,8 @@ def walk_back(
     """Push cotangents from `heads` to the leaves, or to the `targets`; return them by edge.
 
     `heads` are (edge, cotangent) pairs. The result also has entries for the leaves that were
-    reached when `targets` is None. With `boundary` the walk ends at the targets: what lies above them
-    is not asked for, even where one target is reached through another.
+    reached when `targets` is None. With `boundary` the walk ends at the targets: what lies above
+    them is not asked for, even where one target is reached through another.
     """
     bars: dict[Any, Any] = {}
     shadows: dict[Any, Any] = {}
@@ -409,8 +413,7 @@ class _Pending:
 
 def _observed(passed: tuple[Node, ...], targets: set[Any] | None) -> bool:
     return any(
-        n.hooks or n.retained is not None or (targets is not None and n in targets)
-        for n in passed
+        n.hooks or n.retained is not None or (targets is not None and n in targets) for n in passed
     )
 
 

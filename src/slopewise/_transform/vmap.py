@@ -16,12 +16,14 @@ from slopewise._core.aval import Aval
 from slopewise._core.graph import engine, operand_at
 from slopewise._core.trace import Graph, trace
 from slopewise._core.tree import flatten, unflatten
-from slopewise._core.value import Value
+from slopewise._core.value import Value, is_sequence
 from slopewise._ops.shape import transpose
 from slopewise.errors import ShapeError
 
 
-def batch_graph(graph: Graph, arguments: Sequence[Any], batched: Sequence[bool], size: int) -> list[Any]:
+def batch_graph(
+    graph: Graph, arguments: Sequence[Any], batched: Sequence[bool], size: int
+) -> list[Any]:
     """Apply a graph of one example to arguments whose batch axis is the first; (value, batched)."""
     results: dict[Any, Any] = {
         node: (x, b) for node, x, b in zip(graph.inputs, arguments, batched, strict=True)
@@ -46,9 +48,7 @@ def batch_graph(graph: Graph, arguments: Sequence[Any], batched: Sequence[bool],
             else (o, False) for o in graph.outputs]  # fmt: skip
 
 
-def vmap(
-    function: Callable[..., Any], in_dims: Any = 0, out_dims: int = 0
-) -> Callable[..., Any]:
+def vmap(function: Callable[..., Any], in_dims: Any = 0, out_dims: int = 0) -> Callable[..., Any]:
     """Map a function over an axis of its arguments, as one batched computation.
 
     Parameters
@@ -73,8 +73,8 @@ def vmap(
     Examples
     --------
     >>> import slopewise as sw
-    >>> f = lambda x: (x ** 2).sum()
-    >>> sw.vmap(sw.grad(f))(sw.tensor([[1., 2.], [3., 4.]]))
+    >>> f = lambda x: (x**2).sum()
+    >>> sw.vmap(sw.grad(f))(sw.tensor([[1.0, 2.0], [3.0, 4.0]]))
     tensor([[2., 4.],
             [6., 8.]])
     """
@@ -82,7 +82,7 @@ def vmap(
 
     @wraps(function)
     def mapped(*args: Any) -> Any:
-        dims = in_dims if isinstance(in_dims, (tuple, list)) else (in_dims,) * len(args)
+        dims: Sequence[Any] = in_dims if is_sequence(in_dims) else (in_dims,) * len(args)
         leaves: list[Any] = []
         flags: list[bool] = []
         sizes: set[int] = set()
