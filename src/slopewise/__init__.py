@@ -241,6 +241,7 @@ from slopewise._front.shape import (
     unsqueeze,
     view,
 )  # fmt: skip
+from slopewise._methods import install_methods as _install_methods
 from slopewise._ops.registry import install as _install_primitives
 from slopewise._transform.custom import custom_jvp, custom_vjp
 from slopewise._transform.gradcheck import gradcheck
@@ -248,7 +249,6 @@ from slopewise._transform.gradients import grad, hessian, jacobian, jvp, value_a
 from slopewise._transform.stabilize import install as _install_recognitions
 from slopewise._transform.vmap import vmap
 from slopewise.tensor import Tensor
-from slopewise.tensor import install_methods as _install_methods
 
 if TYPE_CHECKING:
     from slopewise import examples, linalg, nn, optim, report, train, utils

@@ -8,22 +8,22 @@ counts them, so that what was saved for a backward pass is never silently wrong.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NoReturn
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 
-from slopewise._core.graph import Node, Primitive, bind
-from slopewise._core.source import explain, find_constants, user_frame
+from slopewise._core.graph import Node
+from slopewise._core.source import explain
 from slopewise._core.state import state
-from slopewise._core.value import Storage, Value, new_value
-from slopewise._front import contraction, creation, elementwise, indexing, linalg, reduction, shape
+from slopewise._core.value import Storage, Value
+from slopewise._front import creation, elementwise, indexing, reduction, shape
 from slopewise._front.abstract import refuse_abstract
+from slopewise._front.backward import run_backward
+from slopewise._front.mutation import write_in_place
 from slopewise._front.operands import as_array, as_dtype, as_value, cast, read_array
 from slopewise._front.printing import format_tensor
-from slopewise._ops.arithmetic import add, div, mul, sub
-from slopewise._transform.vjp import walk_back
-from slopewise.errors import DTypeError, GradientError, ShapeError, UsageError
+from slopewise.errors import DTypeError, GradientError, ShapeError
 
 
 class RemovableHandle:
@@ -337,21 +337,7 @@ class Tensor(Value):
         GradientError
             If nothing was recorded, the graph was freed, or a saved value was changed in place.
         """
-        if not self._requires_grad:
-            _refuse_backward(self)
-        seed = _seed(self, gradient)
-        keep = create_graph if retain_graph is None else retain_graph
-        head = self if self._edge is None else self._edge
-        if self._value is None:
-            create_graph = True
-        if create_graph:
-            seed = as_value(seed)
-        elif isinstance(seed, Value):
-            seed = read_array(seed)
-        for leaf, bar in walk_back(
-            [(head, seed)], None, attached=create_graph, retain=keep or create_graph
-        ).items():
-            _accumulate_grad(leaf, bar)
+        run_backward(self, gradient, retain_graph, create_graph)
 
     def retain_grad(self) -> None:
         """Let backward fill `.grad` of this computed tensor too."""
@@ -389,55 +375,7 @@ class Tensor(Value):
 
     def _write(self, result: Any) -> Any:
         """Take over the numbers, and the history, of `result`; the one place that changes."""
-        result = as_value(result)
-        if self._value is None or result._value is None:
-            self._value, self._edge = result._value, result._edge
-            self._requires_grad = result._requires_grad
-            return self
-        recorded = state.grad_enabled and result._requires_grad
-        if self._requires_grad and self._edge is None and state.grad_enabled:
-            raise GradientError(
-                explain(
-                    "a leaf Variable that requires grad is being used in an in-place operation."
-                    " Update it inside `with sw.no_grad():`, or compute a new tensor.",
-                    (self,),
-                )
-            )
-        if result.shape != self.shape:
-            if np.broadcast_shapes(result.shape, self.shape) != self.shape:
-                raise ShapeError(
-                    explain(
-                        f"an in-place operation gave shape {result.shape}, but the tensor has"
-                        f" {self.shape} and cannot grow; write x = x + y.",
-                        (self,),
-                    )
-                )
-            result = shape.broadcast_to(result, self.shape)
-        if result.dtype != self.dtype:
-            if self.dtype.kind in "bui" and result.dtype.kind == "f":
-                raise DTypeError(
-                    explain(
-                        f"an in-place operation gave {result.dtype}, which does not fit a tensor of"
-                        f" {self.dtype}; write x = x + y.",
-                        (self,),
-                    )
-                )
-            result = cast(result, self.dtype)
-        storage = self._storage
-        if recorded:
-            _release_saved(result._edge, self._value)
-            self._edge = result._edge
-            self._requires_grad = True
-            storage.rewriter = weakref.ref(self)
-            storage.rewritten = storage.version + 1
-        if not self._value.flags.writeable:
-            raise UsageError(
-                explain("the tensor's memory is read-only; change a .clone() instead.", (self,))
-            )
-        self._value[...] = result._value
-        storage.version += 1
-        self._origin = None
-        return self
+        return write_in_place(self, result)
 
     def __setitem__(self, index: Any, value: Any) -> None:
         self._write(indexing.set_at(self, index, value))
@@ -576,180 +514,3 @@ def _rebuild(cls: type[Tensor], array: np.ndarray[Any, Any], requires_grad: bool
     tensor = cls.__new__(cls)
     _fill(tensor, array, requires_grad)
     return tensor
-
-
-def _release_saved(node: Any, array: np.ndarray[Any, Any]) -> None:
-    """Give a node its own copy of what it saved from a buffer that is about to be overwritten."""
-    if not isinstance(node, Node) or node.operands is None:
-        return
-    pending = [node, *(e for e in node.edges if isinstance(e, Node))]
-    for each in pending:
-        if each.operands is None:
-            continue
-        if any(x is array for x in each.operands):
-            each.operands = tuple(x.copy() if x is array else x for x in each.operands)
-            each.guards = [g for g in each.guards if g[2] is not array]
-
-
-def _seed(tensor: Tensor, gradient: Any) -> Any:
-    """Return the cotangent to start a backward pass from."""
-    if gradient is not None:
-        seed = as_value(gradient)
-        if seed.shape != tuple(tensor.shape):
-            raise ShapeError(
-                explain(
-                    f"backward: the gradient has shape {seed.shape}, the tensor {tensor.shape};"
-                    " they must be equal.",
-                    (tensor,),
-                )
-            )
-        return cast(seed, tensor.dtype)
-    if tensor.numel() != 1:
-        raise GradientError(
-            explain(
-                "grad can be implicitly created only for scalar outputs: the tensor has"
-                f" {tensor.numel()} elements. Reduce it (.sum() or .mean()), or pass"
-                " backward(gradient=...).",
-                (tensor,),
-            )
-        )
-    return np.ones(tuple(tensor.shape), tensor.dtype)
-
-
-def _accumulate_grad(leaf: Any, bar: Any) -> None:
-    value = bar if isinstance(bar, Value) else new_value(np.asarray(bar), None, False)
-    if leaf._grad is None:
-        leaf._grad = value
-    elif isinstance(bar, Value):
-        leaf._grad = leaf._grad + value
-    else:
-        with_grad = leaf._grad
-        with_grad._value = with_grad._value + value._value
-        with_grad._storage.version += 1
-
-
-def _refuse_backward(tensor: Tensor) -> NoReturn:
-    """Raise PyTorch's sentence, then which variable is meant, where, and what to write."""
-    message = "element 0 of tensors does not require grad and does not have a grad_fn"
-    frame = user_frame()
-    if frame is not None:
-        for name, line, text in find_constants(frame, tensor):
-            if "requires_grad=False" in text:
-                mended = text.replace("requires_grad=False", "requires_grad=True")
-            elif text.endswith(")"):
-                mended = f"{text[:-1]}, requires_grad=True)"
-            else:
-                mended = f"{name}.requires_grad_(True)"
-            message += (
-                f".\n  `{name}` is a constant: line {line} says `{text}`."
-                f"\n  To get the gradient with respect to `{name}`, write `{mended}`"
-            )
-            break
-        else:
-            message += (
-                ".\n  Nothing it was computed from requires gradients. Make the variable with"
-                " requires_grad=True, and compute outside of no_grad()"
-            )
-    raise GradientError(explain(message + "."))
-
-
-_ELEMENTWISE = (
-    "neg abs sign square floor ceil trunc round reciprocal exp exp2 expm1 log log2 log10 log1p sqrt"
-    " rsqrt sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh sigmoid logsigmoid relu erf"
-    " erfc lgamma digamma isnan isinf isfinite add sub mul div true_divide floor_divide remainder"
-    " pow maximum minimum atan2 hypot logaddexp xlogy eq ne lt le gt ge clamp lerp logical_and"
-    " logical_or logical_xor logical_not bitwise_and bitwise_or bitwise_xor bitwise_not isclose"
-    " allclose nan_to_num"
-).split()
-_REDUCTION = (
-    "sum mean var std prod max min amax amin argmax argmin any all logsumexp softmax log_softmax"
-    " norm cumsum cumprod"
-).split()
-_SHAPE = (
-    "reshape view flatten unflatten permute transpose swapaxes movedim t squeeze unsqueeze expand"
-    " broadcast_to narrow split chunk unbind flip roll tile repeat repeat_interleave tril triu"
-    " diagonal diag"
-).split()
-_CONTRACTION = "matmul mm mv dot bmm outer".split()
-_INPLACE = (
-    "add sub mul div pow neg exp sqrt abs clamp relu sigmoid tanh floor ceil round reciprocal"
-    " square"
-).split()
-
-
-def _reflected(function: Callable[..., Any]) -> Callable[..., Any]:
-    def operator(self: Any, other: Any) -> Any:
-        return function(other, self)
-
-    return operator
-
-
-def _in_place(function: Callable[..., Any]) -> Callable[..., Any]:
-    def operator(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if self._requires_grad and self._edge is None and state.grad_enabled:
-            self._write(self)
-        return self._write(function(self, *args, **kwargs))
-
-    return operator
-
-
-_DIRECT = {"add": add, "sub": sub, "mul": mul, "div": div}
-
-
-def _direct(primitive: Primitive, function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a binary operator that goes straight to the primitive where dtypes agree."""
-
-    def operator(self: Any, other: Any) -> Any:
-        array = self._value
-        if array is not None and array.dtype.kind == "f":
-            kind = type(other)
-            if kind is float or kind is int:
-                return bind(primitive, (self, other), _NO_PARAMS)
-            if isinstance(other, Value) and other.dtype == array.dtype:
-                return bind(primitive, (self, other), _NO_PARAMS)
-        return function(self, other)
-
-    return operator
-
-
-_NO_PARAMS: dict[str, Any] = {}
-
-
-def install_methods() -> None:
-    """Give Tensor the front's functions as methods and operators; called once, by the package."""
-    tables: Sequence[tuple[Any, list[str]]] = (
-        (elementwise, _ELEMENTWISE),
-        (reduction, _REDUCTION),
-        (shape, _SHAPE),
-        (contraction, _CONTRACTION),
-        (indexing, indexing.METHODS),
-        (linalg, linalg.METHODS),
-    )
-    for module, names in tables:
-        for name in names:
-            setattr(Tensor, name, getattr(module, name))
-    for alias, name in (
-        ("absolute", "abs"), ("clip", "clamp"), ("multiply", "mul"), ("divide", "div"),
-        ("subtract", "sub"), ("negative", "neg"), ("arcsin", "asin"), ("arccos", "acos"),
-        ("arctan", "atan"),
-    ):  # fmt: skip
-        setattr(Tensor, alias, getattr(Tensor, name))
-    Tensor.clone = creation.clone  # type: ignore[attr-defined]
-    for name in (*_INPLACE, *indexing.INPLACE):
-        setattr(Tensor, f"{name}_", _in_place(getattr(Tensor, name)))
-    for name, symbol in (
-        ("add", "add"), ("sub", "sub"), ("mul", "mul"), ("div", "truediv"), ("pow", "pow"),
-        ("floor_divide", "floordiv"), ("remainder", "mod"), ("matmul", "matmul"),
-        ("bitwise_and", "and"), ("bitwise_or", "or"), ("bitwise_xor", "xor"),
-    ):  # fmt: skip
-        function = getattr(Tensor, name)
-        primitive = _DIRECT.get(name)
-        quick = function if primitive is None else _direct(primitive, function)
-        setattr(Tensor, f"__{symbol}__", quick)
-        setattr(Tensor, f"__r{symbol}__", _reflected(function))
-        setattr(Tensor, f"__i{symbol}__", _in_place(function))
-    for name in "eq ne lt le gt ge neg abs".split():
-        setattr(Tensor, f"__{name}__", getattr(Tensor, name))
-    Tensor.__pos__ = lambda self: self  # type: ignore[attr-defined]
-    Tensor.__invert__ = elementwise.bitwise_not  # type: ignore[attr-defined]
-    Tensor.__getitem__ = indexing.get_at  # type: ignore[attr-defined]

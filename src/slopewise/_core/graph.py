@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from slopewise._core.aval import Aval, broadcast_shapes
+from slopewise._core.origin import Origin
 from slopewise._core.quiet import hush, restore
 from slopewise._core.rules import (
     Derivative,
@@ -455,60 +456,6 @@ def operand_at(node: Node, i: int) -> Any:
     if array is not None and array.shape != edge.shape:
         array = np.broadcast_to(array, edge.shape)
     return new_value(array, edge, True)
-
-
-# --- origins: what a result of a closed list of heads was made from ---------------------------
-
-
-class Origin:
-    """How a remembered result was made; valid while its operands are unchanged.
-
-    Operands are kept without origins of their own beyond what a recogniser looks at, so that a long
-    chain of heads does not keep itself alive.
-    """
-
-    def __init__(
-        self, primitive: Primitive, operands: tuple[Any, ...], params: dict[str, Any]
-    ) -> None:
-        self.primitive = primitive
-        self.operands = tuple(
-            _without_old_origins(x) if isinstance(x, Value) else x for x in operands
-        )
-        self.params = params
-        self.versions = tuple(x._storage.version if isinstance(x, Value) else 0 for x in operands)
-
-    def valid(self) -> bool:
-        return all(
-            not isinstance(x, Value) or (x._storage.version == v and not x._storage.exported)
-            for x, v in zip(self.operands, self.versions, strict=True)
-        )
-
-
-_DEPTH = 4
-
-
-def _without_old_origins(x: Value, depth: int = _DEPTH) -> Value:
-    """Return `x`, or a copy of it that remembers at most `depth` steps."""
-    steps = 0
-    at: Any = x
-    while isinstance(at, Value) and at._origin is not None:
-        steps += 1
-        if steps > depth:
-            stripped = new_value(x._value, x._edge, x._requires_grad)
-            stripped._storage = x._storage
-            return stripped
-        at = next((o for o in at._origin[0].operands if isinstance(o, Value)), None)
-    return x
-
-
-def origin_of(x: Any) -> Origin | None:
-    """Return how `x` was made, if that is remembered and nothing was changed since."""
-    if not isinstance(x, Value) or x._origin is None:
-        return None
-    origin, version = x._origin
-    if x._storage.version != version or x._storage.exported or not origin.valid():
-        return None
-    return origin
 
 
 def _bind_bypassed(

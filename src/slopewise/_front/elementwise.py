@@ -22,6 +22,7 @@ from slopewise._front.operands import (
     as_value,
     cast,
     promote_operands,
+    read_array,
 )  # fmt: skip
 from slopewise._ops import (
     arithmetic,
@@ -236,9 +237,7 @@ def where(condition: Any, input: Any = None, other: Any = None) -> Any:
     """
     truth = as_value(condition)
     if input is None and other is None:
-        from slopewise._front.indexing import nonzero
-
-        return nonzero(truth, as_tuple=True)
+        return tuple(as_value(places) for places in np.nonzero(read_array(truth)))
     a, b = promote_operands((input, other))
     if not isinstance(a, Value) and not isinstance(b, Value):
         a = as_value(a)

@@ -26,6 +26,7 @@ from slopewise._front.operands import (
 )  # fmt: skip
 from slopewise._ops import shape as ops
 from slopewise._ops.comparison import where
+from slopewise._ops.indexing import take
 from slopewise.errors import ShapeError, UsageError
 
 
@@ -286,13 +287,18 @@ def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float = 0
     modes = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
     if mode not in modes:
         raise UsageError(explain(f"pad: mode {mode!r} is not one of constant, {list(modes)}."))
-    from slopewise._front.indexing import index_select
-
     for axis, (a, b) in enumerate(zip(before, after, strict=True)):
         if a or b:
             source = np.pad(np.arange(x.shape[axis]), (a, b), mode=modes[mode])  # type: ignore[call-overload]
-            x = index_select(x, axis, source)
+            x = _pick(x, axis, source)
     return x
+
+
+def _pick(x: Any, axis: int, positions: np.ndarray[Any, Any]) -> Any:
+    """Return the entries of one axis at known positions."""
+    front = (axis, *(i for i in range(x.ndim) if i != axis))
+    picked = bind(take, (permute(x, front) if axis else x, positions), {})
+    return permute(picked, tuple(np.argsort(front).tolist())) if axis else picked
 
 
 def _pad_constant(x: Any, before: list[int], after: list[int], value: float) -> Any:
@@ -330,14 +336,12 @@ repeat = tile
 
 def repeat_interleave(input: Any, repeats: Any, dim: int | None = None) -> Any:
     """Return input with each entry of an axis repeated, a fixed or its own number of times."""
-    from slopewise._front.indexing import index_select
-
     x = as_value(input)
     if dim is None:
         x, dim = flatten(x), 0
     axis = settle_axis(dim, x.ndim, "repeat_interleave")
     counts = repeats._value if isinstance(repeats, Value) else repeats
-    return index_select(x, axis, np.repeat(np.arange(x.shape[axis]), counts))
+    return _pick(x, axis, np.repeat(np.arange(x.shape[axis]), counts))
 
 
 def _triangle(x: Any, keep: np.ndarray[Any, Any]) -> Any:

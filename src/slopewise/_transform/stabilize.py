@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from slopewise._core.graph import Primitive, origin_of
+from slopewise._core.graph import Primitive
+from slopewise._core.origin import origin_of
 from slopewise._core.rules import Index, View
 from slopewise._core.state import no_grad
 from slopewise._core.value import Value, is_array

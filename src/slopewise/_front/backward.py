@@ -1,0 +1,98 @@
+"""Running backward from a tensor: the seed, the walk, and what is said where nothing was recorded.
+
+Invariant: only leaves get a `.grad`, and it is accumulated; a walk that is recorded (create_graph)
+gives gradients that have histories themselves.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+import numpy as np
+
+from slopewise._core.source import explain, find_constants, user_frame
+from slopewise._core.value import Value, new_value
+from slopewise._front.operands import as_value, cast, read_array
+from slopewise._transform.vjp import walk_back
+from slopewise.errors import GradientError, ShapeError
+
+
+def run_backward(tensor: Any, gradient: Any, retain_graph: bool | None, create_graph: bool) -> None:
+    """Accumulate the gradient of a tensor in the `.grad` of the leaves it came from."""
+    if not tensor._requires_grad:
+        refuse_backward(tensor)
+    seed = _seed(tensor, gradient)
+    keep = create_graph if retain_graph is None else retain_graph
+    head = tensor if tensor._edge is None else tensor._edge
+    if tensor._value is None:
+        create_graph = True
+    if create_graph:
+        seed = as_value(seed)
+    elif isinstance(seed, Value):
+        seed = read_array(seed)
+    for leaf, bar in walk_back(
+        [(head, seed)], None, attached=create_graph, retain=keep or create_graph
+    ).items():
+        _accumulate_grad(leaf, bar)
+
+
+def _seed(tensor: Any, gradient: Any) -> Any:
+    """Return the cotangent to start a backward pass from."""
+    if gradient is not None:
+        seed = as_value(gradient)
+        if seed.shape != tuple(tensor.shape):
+            raise ShapeError(
+                explain(
+                    f"backward: the gradient has shape {seed.shape}, the tensor {tensor.shape};"
+                    " they must be equal.",
+                    (tensor,),
+                )
+            )
+        return cast(seed, tensor.dtype)
+    if tensor.numel() != 1:
+        raise GradientError(
+            explain(
+                "grad can be implicitly created only for scalar outputs: the tensor has"
+                f" {tensor.numel()} elements. Reduce it (.sum() or .mean()), or pass"
+                " backward(gradient=...).",
+                (tensor,),
+            )
+        )
+    return np.ones(tuple(tensor.shape), tensor.dtype)
+
+
+def _accumulate_grad(leaf: Any, bar: Any) -> None:
+    value = bar if isinstance(bar, Value) else new_value(np.asarray(bar), None, False)
+    if leaf._grad is None:
+        leaf._grad = value
+    elif isinstance(bar, Value):
+        leaf._grad = leaf._grad + value
+    else:
+        with_grad = leaf._grad
+        with_grad._value = with_grad._value + value._value
+        with_grad._storage.version += 1
+
+
+def refuse_backward(tensor: Any) -> NoReturn:
+    """Raise PyTorch's sentence, then which variable is meant, where, and what to write."""
+    message = "element 0 of tensors does not require grad and does not have a grad_fn"
+    frame = user_frame()
+    if frame is not None:
+        for name, line, text in find_constants(frame, tensor):
+            if "requires_grad=False" in text:
+                mended = text.replace("requires_grad=False", "requires_grad=True")
+            elif text.endswith(")"):
+                mended = f"{text[:-1]}, requires_grad=True)"
+            else:
+                mended = f"{name}.requires_grad_(True)"
+            message += (
+                f".\n  `{name}` is a constant: line {line} says `{text}`."
+                f"\n  To get the gradient with respect to `{name}`, write `{mended}`"
+            )
+            break
+        else:
+            message += (
+                ".\n  Nothing it was computed from requires gradients. Make the variable with"
+                " requires_grad=True, and compute outside of no_grad()"
+            )
+    raise GradientError(explain(message + "."))

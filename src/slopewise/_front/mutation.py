@@ -1,0 +1,85 @@
+"""Changes in place: the one way by which a tensor's buffer gets new numbers.
+
+Invariant: every change is counted in the storage, so that what was kept for a backward pass is
+never silently wrong; a recorded change becomes the history, and older aliases are marked stale.
+"""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+import numpy as np
+
+from slopewise._core.graph import Node
+from slopewise._core.source import explain
+from slopewise._core.state import state
+from slopewise._front.operands import as_value, cast
+from slopewise._front.shape import broadcast_to
+from slopewise.errors import DTypeError, GradientError, ShapeError, UsageError
+
+
+def write_in_place(tensor: Any, result: Any) -> Any:
+    """Take over the numbers, and the history, of `result`; return the tensor."""
+    result = as_value(result)
+    if tensor._value is None or result._value is None:
+        tensor._value, tensor._edge = result._value, result._edge
+        tensor._requires_grad = result._requires_grad
+        return tensor
+    recorded = state.grad_enabled and result._requires_grad
+    if tensor._requires_grad and tensor._edge is None and state.grad_enabled:
+        raise GradientError(
+            explain(
+                "a leaf Variable that requires grad is being used in an in-place operation."
+                " Update it inside `with sw.no_grad():`, or compute a new tensor.",
+                (tensor,),
+            )
+        )
+    if result.shape != tensor.shape:
+        if np.broadcast_shapes(result.shape, tensor.shape) != tensor.shape:
+            raise ShapeError(
+                explain(
+                    f"an in-place operation gave shape {result.shape}, but the tensor has"
+                    f" {tensor.shape} and cannot grow; write x = x + y.",
+                    (tensor,),
+                )
+            )
+        result = broadcast_to(result, tensor.shape)
+    if result.dtype != tensor.dtype:
+        if tensor.dtype.kind in "bui" and result.dtype.kind == "f":
+            raise DTypeError(
+                explain(
+                    f"an in-place operation gave {result.dtype}, which does not fit a tensor of"
+                    f" {tensor.dtype}; write x = x + y.",
+                    (tensor,),
+                )
+            )
+        result = cast(result, tensor.dtype)
+    storage = tensor._storage
+    if recorded:
+        _release_saved(result._edge, tensor._value)
+        tensor._edge = result._edge
+        tensor._requires_grad = True
+        storage.rewriter = weakref.ref(tensor)
+        storage.rewritten = storage.version + 1
+    if not tensor._value.flags.writeable:
+        raise UsageError(
+            explain("the tensor's memory is read-only; change a .clone() instead.", (tensor,))
+        )
+    tensor._value[...] = result._value
+    storage.version += 1
+    tensor._origin = None
+    return tensor
+
+
+def _release_saved(node: Any, array: np.ndarray[Any, Any]) -> None:
+    """Give a node its own copy of what it saved from a buffer that is about to be overwritten."""
+    if not isinstance(node, Node) or node.operands is None:
+        return
+    pending = [node, *(e for e in node.edges if isinstance(e, Node))]
+    for each in pending:
+        if each.operands is None:
+            continue
+        if any(x is array for x in each.operands):
+            each.operands = tuple(x.copy() if x is array else x for x in each.operands)
+            each.guards = [g for g in each.guards if g[2] is not array]
