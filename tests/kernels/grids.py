@@ -27,9 +27,7 @@ class Range:
     @classmethod
     def of(cls, dtype: np.dtype) -> Range:
         info = np.finfo(dtype)
-        return cls(
-            float(info.smallest_subnormal), float(info.smallest_normal), float(info.max)
-        )
+        return cls(float(info.smallest_subnormal), float(info.smallest_normal), float(info.max))
 
 
 def uniform(low: float, high: float) -> Piece:

@@ -9,6 +9,7 @@ measured errors judge alike.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import isnan
 from typing import Any
 
 import mpmath
@@ -33,8 +34,8 @@ def spacing(value: Any, dtype: Any) -> Any:
 def error_in_ulp(result: float, exact: Any, dtype: Any) -> float:
     """Return |result - exact| in ULP of the exact value; inf where one is NaN or inf alone."""
     _, _, largest = _FORMATS[np.dtype(dtype)]
-    if mp.isnan(exact) or result != result:
-        return 0.0 if mp.isnan(exact) and result != result else float("inf")
+    if mp.isnan(exact) or isnan(result):
+        return 0.0 if mp.isnan(exact) and isnan(result) else float("inf")
     if mp.isinf(exact) or abs(result) == float("inf"):
         # An exact value that rounds to inf: half an ULP past the largest number, or more.
         limit = mp.ldexp(2 - mp.ldexp(1, -_FORMATS[np.dtype(dtype)][0]), largest - 1)
@@ -51,8 +52,8 @@ def errors(
 ) -> np.ndarray:
     """Return the error of each result in ULP.
 
-    Where a slope is given, the function has roots that are no float; next to one, an error counts
-    by what half an ULP of the operand does to the exact value, twice which stands for 2 ULP.
+    A slope is given for a function whose roots are no floats. Within 0.05 of such a root an error
+    counts by what half an ULP of the operand does to the exact value: twice that stands for 2 ULP.
     """
     dtype = results.dtype
     found = np.empty(len(results))
@@ -62,8 +63,13 @@ def errors(
         exact = reference(*exact_operands)
         error = error_in_ulp(result, exact, dtype)
         if slope is not None and 0.5 < error < float("inf"):
-            unit = abs(slope(*exact_operands)) * spacing(exact_operands[0], dtype) / 2
-            error = min(error, max(0.5, float(abs(mpf(result) - exact) / unit)))
+            first, *others = exact_operands
+            gradient = slope(first, *others)
+            # Twice a Newton step crosses a root, but neither a pole nor a far tail.
+            step = 2 * exact / gradient
+            if abs(step) < 0.1 and reference(first - step, *others) * exact < 0:
+                unit = abs(gradient) * spacing(first, dtype) / 2
+                error = min(error, max(0.5, float(abs(mpf(result) - exact) / unit)))
         found[index] = error
     return found
 

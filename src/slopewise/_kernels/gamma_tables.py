@@ -122,7 +122,6 @@ def _values(centre: Fraction, count: int) -> tuple[int, ...]:
     start = centre + _START
     inverse = fixed(1 / start)
     square = multiply(inverse, inverse)
-    numbers = fixed_point.bernoulli(_CORRECTIONS)
 
     # Stirling's series and its derivative, then the recurrence down to the centre.
     log_start = fixed_point.logarithm(fixed(start))
@@ -131,10 +130,10 @@ def _values(centre: Fraction, count: int) -> tuple[int, ...]:
     log_gamma += fixed_point.logarithm(two_pi) // 2
     digamma = log_start - inverse // 2
     power = inverse
-    for k, number in enumerate(numbers, start=1):
-        log_gamma += multiply(fixed(number / (2 * k * (2 * k - 1))), power)
+    for of_log_gamma, of_digamma in zip(_corrections(0), _corrections(1), strict=True):
+        log_gamma += multiply(of_log_gamma, power)
         power = multiply(power, inverse)
-        digamma -= multiply(fixed(number / (2 * k)), power)
+        digamma -= multiply(of_digamma, power)
         power = multiply(power, inverse)
     zetas = []
     for s in range(2, count + 1):
@@ -143,10 +142,8 @@ def _values(centre: Fraction, count: int) -> tuple[int, ...]:
             lead = multiply(lead, inverse)
         total = lead // (s - 1) + multiply(lead, inverse) // 2
         power = multiply(lead, square)
-        for k, number in enumerate(numbers, start=1):
-            # B_2k / (2k)! s (s + 1) ... (s + 2k - 2) start**(-s - 2k + 1)
-            rising = comb(s + 2 * k - 2, 2 * k - 1)
-            total += multiply(fixed(number * rising / (2 * k)), power)
+        for correction in _corrections(s):
+            total += multiply(correction, power)
             power = multiply(power, square)
         zetas.append(total)
     product = Fraction(1)
@@ -161,6 +158,17 @@ def _values(centre: Fraction, count: int) -> tuple[int, ...]:
             zetas[index] += power
     log_gamma -= fixed_point.logarithm(fixed(product))
     return (log_gamma, digamma, *zetas)
+
+
+@cache
+def _corrections(s: int) -> tuple[int, ...]:
+    """Return the Euler-Maclaurin coefficients of zeta(s), of digamma (1) or of log-gamma (0)."""
+    series = []
+    for k, number in enumerate(fixed_point.bernoulli(_CORRECTIONS), start=1):
+        # B_2k / (2k)! s (s + 1) ... (s + 2k - 2), which for s = 1 is B_2k / 2k
+        rising = Fraction(1, 2 * k - 1) if s == 0 else comb(s + 2 * k - 2, 2 * k - 1)
+        series.append(fixed(number * rising / (2 * k)))
+    return tuple(series)
 
 
 @cache

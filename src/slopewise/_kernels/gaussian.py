@@ -189,14 +189,10 @@ def _inverse_root_two_pi() -> Pair:
     return fixed_point.pair(fixed_point.divide(ONE, fixed_point.root(2 * fixed_point.pi())))
 
 
-def _bell(z: Block, z_low: Block = 0.0) -> tuple[Block, Block, Block]:
-    """Return exp(-z**2/2) as a pair and a power of two."""
-    square, error = two_square(z)
-    return exp_pair(-0.5 * square, -0.5 * (error + 2.0 * (z * z_low)))
-
-
 def _times_bell(factor: Pair, z: Block) -> tuple[Pair, Block]:
-    high, low, exponent = _bell(z)
+    """Return factor * exp(-z**2/2) as a pair and a power of two."""
+    square, error = two_square(z)
+    high, low, exponent = exp_pair(-0.5 * square, -0.5 * error)
     return multiply_pairs(factor, (high, low)), exponent
 
 
@@ -219,8 +215,7 @@ def _gelu(x: Block) -> Block:
     total, error = fast_two_sum(1.0, -high)
     product, rest = two_product(z, total)
     above = product + (rest + z * (error - low))
-    # Beyond the far end Phi is 1, or the product 0; x itself is tiny or -0 near 0.
-    above = select(x >= _FAR, x, above)
+    above = select(x >= _FAR, x, above)  # Phi is 1 there, and z was clipped
     return select(x > 0.0, above, select(x == 0.0, x, below))
 
 

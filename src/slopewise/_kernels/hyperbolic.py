@@ -273,15 +273,14 @@ def _tanh(x: Block) -> Block:
     size = at_most(abs(x), 22.0)
     row = ((size + 1.0).view(np.int64) + _HALF_STEP) >> 46
     row = (row - _FIRST_BITS) & (_ROWS - 1)  # the mask is for NaN, whose row does not matter
-    centres, leads, low_leads, slopes = _tanh_table()
-    lead = leads.take(row)
-    h = size - centres.take(row)
+    centre, lead, lead_low, slope = _tanh_table().take(row, axis=1)
+    h = size - centre
     square = h * h
     series = 62 / 2835 - square * (1382 / 155925)
     series = 2 / 15 - square * (17 / 315 - square * series)
     tanh_h = h - h * square * (1 / 3 - square * series)
-    change = slopes.take(row) * tanh_h / (1.0 + lead * tanh_h)
-    return with_sign(lead + (low_leads.take(row) + change), x)
+    change = slope * tanh_h / (1.0 + lead * tanh_h)
+    return with_sign(lead + (lead_low + change), x)
 
 
 def _sech_squared(x: Block) -> Block:

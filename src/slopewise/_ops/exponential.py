@@ -126,13 +126,39 @@ logaddexp = binary(
     "logaddexp",
     value=kernels.logaddexp,
     partials=(
-        lambda _out, x, y: sigmoid(_difference(x, y)),
-        lambda _out, x, y: sigmoid(_difference(y, x)),
+        lambda _out, x, y: logaddexp_slope(x, y),
+        lambda _out, x, y: logaddexp_slope(y, x),
     ),
     body=lambda b, x, y: b.call("logaddexp", x, y),
     text=Text(
         "log-sum-exp rule", "로그-합-지수의 미분", r"\ln(e^u+e^v)' = \sigma(u-v)u'+\sigma(v-u)v'"
     ),
+)
+
+
+logaddexp_slope = binary(
+    "logaddexp_slope",
+    value=kernels.logaddexp_slope,
+    partials=(
+        lambda _out, x, y: logistic_density(_difference(x, y)),
+        lambda _out, x, y: neg(logistic_density(_difference(x, y))),
+    ),
+    body=lambda b, x, y: b.call("sigmoid", b.sub(x, y)),
+    text=Text("sigmoid rule", "시그모이드의 미분", r"\sigma(u-v)' = \sigma'(u-v)(u'-v')"),
+)
+silu = unary(
+    "silu",
+    value=kernels.silu,
+    partial=lambda _out, x: silu_slope(x),
+    body=lambda b, x: b.mul(x, b.call("sigmoid", x)),
+    text=Text("SiLU rule", "SiLU의 미분", r"(u\sigma(u))' = \sigma(u)(1+u\sigma(-u))u'"),
+)
+silu_slope = unary(
+    "silu_slope",
+    value=kernels.silu_slope,
+    partial=lambda _out, x: mul(logistic_density(x), 2.0 - mul(x, tanh(x * 0.5))),
+    body=lambda b, x: b.call("silu_slope", x),
+    text=Text("product rule", "곱의 미분법", r"(\sigma(u)(1+u\sigma(-u)))'"),
 )
 
 
@@ -143,5 +169,5 @@ def _difference(x: Any, y: Any) -> Any:
 
 PRIMITIVES = (
     exp, exp2, expm1, log, log2, log10, log1p, sigmoid, logistic_density, logsigmoid, softplus,
-    relu, tanh, logaddexp,
+    relu, tanh, logaddexp, logaddexp_slope, silu, silu_slope,
 )  # fmt: skip

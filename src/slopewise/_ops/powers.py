@@ -12,7 +12,7 @@ import numpy as np
 
 from slopewise import _kernels as kernels
 from slopewise._core.rules import POSITIVE, REAL, Domain, Partials, Text
-from slopewise._ops.arithmetic import NONZERO, div, mul, sign
+from slopewise._ops.arithmetic import NONZERO, div, mul, neg, sign, square
 from slopewise._ops.comparison import (
     convert,
     equal,
@@ -26,20 +26,47 @@ from slopewise._ops.elementwise import binary, pointwise, unary
 from slopewise._ops.exponential import log
 
 
-def _pow_base_partial(_out: Any, x: Any, y: Any) -> Any:
-    # d(x^0)/dx is 0 everywhere, at x = 0 too, where y * x^(y-1) would be 0 * inf.
-    return where(equal(y, 0), x * 0.0, pow(x, y - 1) * y)
+def _mixed_pow_partial(_out: Any, x: Any, y: Any) -> Any:
+    """Return the mixed second derivative of x^y, x^(y-1) (1 + y ln x); 0 at x = 0 for y > 1."""
+    value = mul(pow(x, y - 1), mul(y, log(x)) + 1)
+    return where(logical_and(equal(x, 0), greater(y, 1)), x * 0.0, value)
 
 
-def _pow_exponent_partial(out: Any, x: Any, y: Any) -> Any:
-    # d(0^y)/dy is 0 for y > 0: the value is 0 there, while log(x) is -inf.
-    return where(logical_and(equal(x, 0), greater(y, 0)), out * 0.0, mul(out, log(x)))
-
-
+pow_base_slope = binary(
+    "pow_base_slope",
+    value=kernels.pow_base_slope,
+    # y x^(y-1); d(x^0)/dx is 0 everywhere, at x = 0 too.
+    partials=(
+        lambda _out, x, y: where(equal(y, 0), x * 0.0, mul(pow_base_slope(x, y - 1), y)),
+        _mixed_pow_partial,
+    ),
+    singular=True,
+    body=lambda b, x, y: b.call("pow_base_slope", x, y),
+    domains=(POSITIVE, REAL),
+    text=Text("power rule", "거듭제곱의 미분법", r"(v u^{v-1})'"),
+)
+pow_exponent_slope = binary(
+    "pow_exponent_slope",
+    value=kernels.pow_exponent_slope,
+    # x^y ln x; d(0^y)/dy is 0 for y > 0.
+    partials=(
+        _mixed_pow_partial,
+        lambda out, x, y: where(
+            logical_and(equal(x, 0), greater(y, 0)), out * 0.0, mul(out, log(x))
+        ),
+    ),
+    singular=True,
+    body=lambda b, x, y: b.call("pow_exponent_slope", x, y),
+    domains=(POSITIVE, REAL),
+    text=Text("exponential rule", "지수함수의 미분", r"(u^v\ln u)'"),
+)
 pow = binary(
     "pow",
     value=kernels.pow,
-    partials=(_pow_base_partial, _pow_exponent_partial),
+    partials=(
+        lambda _out, x, y: pow_base_slope(x, y),
+        lambda _out, x, y: pow_exponent_slope(x, y),
+    ),
     singular=True,
     body=lambda b, x, y: b.call("pow", x, y),
     domains=(POSITIVE, REAL),
@@ -57,11 +84,20 @@ sqrt = unary(
 rsqrt = unary(
     "rsqrt",
     value=kernels.rsqrt,
-    partial=lambda out, x: div(out * -0.5, x),
+    partial=lambda _out, x: rsqrt_slope(x),
     singular=True,
     body=lambda b, x: b.div(b.constant(1.0), b.call("sqrt", x)),
     domain=POSITIVE,
     text=Text("power rule", "거듭제곱의 미분법", r"(u^{-1/2})' = -\tfrac12 u^{-3/2}u'"),
+)
+rsqrt_slope = unary(
+    "rsqrt_slope",
+    value=kernels.rsqrt_slope,
+    partial=lambda out, x: div(out * -1.5, x),
+    singular=True,
+    body=lambda b, x: b.call("rsqrt_slope", x),
+    domain=POSITIVE,
+    text=Text("power rule", "거듭제곱의 미분법", r"(-\tfrac12 u^{-3/2})' = \tfrac34 u^{-5/2}u'"),
 )
 abs = unary(
     "abs",
@@ -106,14 +142,24 @@ hypot = binary(
     "hypot",
     value=kernels.hypot,
     # At (0, 0) the gradient is 0: the subgradient of least norm.
-    partials=(
-        lambda out, x, _y: where(equal(out, 0), out * 0.0, div(x, out)),
-        lambda out, _x, y: where(equal(out, 0), out * 0.0, div(y, out)),
-    ),
+    partials=(lambda _out, x, y: hypot_slope(x, y), lambda _out, x, y: hypot_slope(y, x)),
     singular=True,
     body=lambda b, x, y: b.call("hypot", x, y),
     domains=(NONZERO, NONZERO),
     text=Text("hypotenuse rule", "빗변의 미분", r"(\sqrt{u^2+v^2})' = (uu'+vv')/\sqrt{u^2+v^2}"),
+)
+hypot_slope = binary(
+    "hypot_slope",
+    value=kernels.hypot_slope,
+    # x/h: by x it is (y/h)^2/h, by y it is -(x/h)(y/h)/h.
+    partials=(
+        lambda _out, x, y: div(square(hypot_slope(y, x)), hypot(x, y)),
+        lambda out, x, y: neg(div(mul(out, hypot_slope(y, x)), hypot(x, y))),
+    ),
+    singular=True,
+    body=lambda b, x, y: b.call("hypot_slope", x, y),
+    domains=(NONZERO, NONZERO),
+    text=Text("quotient rule", "몫의 미분법", r"(u/\sqrt{u^2+v^2})'"),
 )
 xlogy = binary(
     "xlogy",
@@ -127,4 +173,7 @@ xlogy = binary(
     text=Text("product rule", "곱의 미분법", r"(u\ln v)' = u'\ln v + (u/v)v'"),
 )
 
-PRIMITIVES = (pow, sqrt, rsqrt, abs, clamp, hypot, xlogy)
+PRIMITIVES = (
+    pow, pow_base_slope, pow_exponent_slope, sqrt, rsqrt, rsqrt_slope, abs, clamp, hypot,
+    hypot_slope, xlogy,
+)  # fmt: skip

@@ -1,16 +1,16 @@
 """Trigonometric and hyperbolic functions and their inverses.
 
-Invariant: partials near a branch point are factored, (1-x)(1+x) in place of 1-x^2, so that they
-keep their digits there.
+Invariant: a partial that would lose digits as a composition (near a branch point, say) is a
+primitive with a kernel of its own.
 """
 
 from __future__ import annotations
 
 from slopewise import _kernels as kernels
 from slopewise._core.rules import Domain, Text
-from slopewise._ops.arithmetic import NONZERO, div, mul, neg, reciprocal, square
+from slopewise._ops.arithmetic import NONZERO, mul, neg, reciprocal, square, sub
 from slopewise._ops.elementwise import binary, unary
-from slopewise._ops.powers import hypot, rsqrt, sqrt
+from slopewise._ops.powers import hypot
 
 _OPEN = Domain(-1.0, 1.0)
 
@@ -47,7 +47,7 @@ sec_squared = unary(
 asin = unary(
     "asin",
     value=kernels.asin,
-    partial=lambda _out, x: rsqrt(mul(1 - x, 1 + x)),
+    partial=lambda _out, x: asin_slope(x),
     singular=True,
     body=lambda b, x: b.call("asin", x),
     domain=_OPEN,
@@ -56,7 +56,7 @@ asin = unary(
 acos = unary(
     "acos",
     value=kernels.acos,
-    partial=lambda _out, x: neg(rsqrt(mul(1 - x, 1 + x))),
+    partial=lambda _out, x: neg(asin_slope(x)),
     singular=True,
     body=lambda b, x: b.call("acos", x),
     domain=_OPEN,
@@ -65,18 +65,14 @@ acos = unary(
 atan = unary(
     "atan",
     value=kernels.atan,
-    partial=lambda _out, x: reciprocal(square(x) + 1),
+    partial=lambda _out, x: atan_slope(x),
     body=lambda b, x: b.call("atan", x),
     text=Text("arctangent rule", "아크탄젠트의 미분", r"(\arctan u)' = u'/(1+u^2)"),
 )
 atan2 = binary(
     "atan2",
     value=kernels.atan2,
-    # Divided twice by the hypotenuse, so that no square overflows.
-    partials=(
-        lambda _out, y, x: div(div(x, hypot(x, y)), hypot(x, y)),
-        lambda _out, y, x: neg(div(div(y, hypot(x, y)), hypot(x, y))),
-    ),
+    partials=(lambda _out, y, x: atan2_slope(x, y), lambda _out, y, x: neg(atan2_slope(y, x))),
     singular=True,
     body=lambda b, y, x: b.call("atan2", y, x),
     domains=(NONZERO, NONZERO),
@@ -110,7 +106,7 @@ asinh = unary(
 acosh = unary(
     "acosh",
     value=kernels.acosh,
-    partial=lambda _out, x: reciprocal(mul(sqrt(x - 1), sqrt(x + 1))),
+    partial=lambda _out, x: acosh_slope(x),
     singular=True,
     body=lambda b, x: b.call("acosh", x),
     domain=Domain(1.0),
@@ -123,7 +119,7 @@ acosh = unary(
 atanh = unary(
     "atanh",
     value=kernels.atanh,
-    partial=lambda _out, x: reciprocal(mul(1 - x, 1 + x)),
+    partial=lambda _out, x: atanh_slope(x),
     singular=True,
     body=lambda b, x: b.call("atanh", x),
     domain=_OPEN,
@@ -134,6 +130,57 @@ atanh = unary(
     ),
 )
 
+# --- slopes that lose digits as compositions, each with its own kernel --------------------------
+
+asin_slope = unary(
+    "asin_slope",
+    value=kernels.asin_slope,
+    partial=lambda out, x: mul(x, mul(square(out), out)),
+    singular=True,
+    body=lambda b, x: b.call("asin_slope", x),
+    domain=_OPEN,
+    text=Text("power rule", "거듭제곱의 미분법", r"((1-u^2)^{-1/2})' = u(1-u^2)^{-3/2}u'"),
+)
+atan_slope = unary(
+    "atan_slope",
+    value=kernels.atan_slope,
+    partial=lambda out, x: mul(x * -2, square(out)),
+    body=lambda b, x: b.call("atan_slope", x),
+    text=Text("reciprocal rule", "역수의 미분법", r"(1/(1+u^2))' = -2uu'/(1+u^2)^2"),
+)
+acosh_slope = unary(
+    "acosh_slope",
+    value=kernels.acosh_slope,
+    partial=lambda out, x: neg(mul(x, mul(square(out), out))),
+    singular=True,
+    body=lambda b, x: b.call("acosh_slope", x),
+    domain=Domain(1.1),
+    text=Text("power rule", "거듭제곱의 미분법", r"((u^2-1)^{-1/2})' = -u(u^2-1)^{-3/2}u'"),
+)
+atanh_slope = unary(
+    "atanh_slope",
+    value=kernels.atanh_slope,
+    partial=lambda out, x: mul(x * 2, square(out)),
+    singular=True,
+    body=lambda b, x: b.call("atanh_slope", x),
+    domain=Domain(-0.9, 0.9),
+    text=Text("reciprocal rule", "역수의 미분법", r"(1/(1-u^2))' = 2uu'/(1-u^2)^2"),
+)
+atan2_slope = binary(
+    "atan2_slope",
+    value=kernels.atan2_slope,
+    # x/(x^2+y^2): by x it is (y^2-x^2)/(x^2+y^2)^2, by y it is -2xy/(x^2+y^2)^2.
+    partials=(
+        lambda out, x, y: sub(square(atan2_slope(y, x)), square(out)),
+        lambda out, x, y: mul(out * -2, atan2_slope(y, x)),
+    ),
+    singular=True,
+    body=lambda b, x, y: b.call("atan2_slope", x, y),
+    domains=(NONZERO, NONZERO),
+    text=Text("quotient rule", "몫의 미분법", r"(u/(u^2+v^2))'"),
+)
+
 PRIMITIVES = (
+    asin_slope, atan_slope, acosh_slope, atanh_slope, atan2_slope,
     sin, cos, tan, sec_squared, asin, acos, atan, atan2, sinh, cosh, asinh, acosh, atanh,
 )  # fmt: skip
