@@ -51,44 +51,60 @@ def _aval(
     return Aval(shape, x.dtype)
 
 
-def _x_transpose(
-    out_bar: Any, x: Any, y: Any, *, x_axes: Shape, y_axes: Shape, x_batch: Shape, y_batch: Shape
-) -> Any:
+Plan = tuple[dict[str, Shape], Shape | None]
+
+
+@cache
+def _x_plan(
+    x_ndim: int, y_ndim: int, x_axes: Shape, y_axes: Shape, x_batch: Shape, y_batch: Shape
+) -> Plan:
+    """Return the contraction (out_bar, y) that gives x's cotangent, and the order of its axes."""
     batches = len(x_batch)
-    x_free = _free(len(x.shape), x_axes, x_batch)
-    y_free = _free(len(y.shape), y_axes, y_batch)
+    x_free = _free(x_ndim, x_axes, x_batch)
+    y_free = _free(y_ndim, y_axes, y_batch)
     start = batches + len(x_free)
-    partial = contract(
-        out_bar, y, x_axes=tuple(range(start, start + len(y_free))), y_axes=y_free,
-        x_batch=tuple(range(batches)), y_batch=y_batch,
-    )  # fmt: skip
+    params = {
+        "x_axes": tuple(range(start, start + len(y_free))), "y_axes": y_free,
+        "x_batch": tuple(range(batches)), "y_batch": y_batch,
+    }  # fmt: skip
     ascending = sorted(range(len(y_axes)), key=lambda i: y_axes[i])
-    layout = (*x_batch, *x_free, *(x_axes[i] for i in ascending))
-    return _arrange(partial, layout)
+    return params, _arrangement((*x_batch, *x_free, *(x_axes[i] for i in ascending)))
 
 
-def _y_transpose(
-    out_bar: Any, x: Any, y: Any, *, x_axes: Shape, y_axes: Shape, x_batch: Shape, y_batch: Shape
-) -> Any:
+@cache
+def _y_plan(
+    x_ndim: int, y_ndim: int, x_axes: Shape, y_axes: Shape, x_batch: Shape, y_batch: Shape
+) -> tuple[bool, Plan]:
+    """Return whether x comes first, the contraction that gives y's cotangent, and its order."""
     batches = len(x_batch)
-    x_free = _free(len(x.shape), x_axes, x_batch)
-    y_free = _free(len(y.shape), y_axes, y_batch)
+    x_free = _free(x_ndim, x_axes, x_batch)
+    y_free = _free(y_ndim, y_axes, y_batch)
     outer = tuple(range(batches, batches + len(x_free)))
     ascending = sorted(range(len(x_axes)), key=lambda i: x_axes[i])
     inner = tuple(y_axes[i] for i in ascending)
     batch = tuple(range(batches))
     if y_axes and y_free and y_axes[0] < y_free[0]:
-        partial = contract(x, out_bar, x_axes=x_free, y_axes=outer, x_batch=x_batch, y_batch=batch)
-        return _arrange(partial, (*y_batch, *inner, *y_free))
-    partial = contract(out_bar, x, x_axes=outer, y_axes=x_free, x_batch=batch, y_batch=x_batch)
-    return _arrange(partial, (*y_batch, *y_free, *inner))
+        params = {"x_axes": x_free, "y_axes": outer, "x_batch": x_batch, "y_batch": batch}
+        return True, (params, _arrangement((*y_batch, *inner, *y_free)))
+    params = {"x_axes": outer, "y_axes": x_free, "x_batch": batch, "y_batch": x_batch}
+    return False, (params, _arrangement((*y_batch, *y_free, *inner)))
 
 
-def _arrange(partial: Any, layout: Shape) -> Any:
-    """Bring axes that are in the order `layout` back to ascending order."""
-    if layout == tuple(range(len(layout))):
-        return partial
-    return transpose(partial, axes=inverse_axes(layout))
+def _arrangement(layout: Shape) -> Shape | None:
+    """Return the permutation that brings axes in the order `layout` back, if one is needed."""
+    return None if layout == tuple(range(len(layout))) else inverse_axes(layout)
+
+
+def _x_transpose(out_bar: Any, x: Any, y: Any, **axes: Shape) -> Any:
+    params, order = _x_plan(len(x.shape), len(y.shape), **axes)
+    partial = contract(out_bar, y, **params)
+    return partial if order is None else transpose(partial, axes=order)
+
+
+def _y_transpose(out_bar: Any, x: Any, y: Any, **axes: Shape) -> Any:
+    x_first, (params, order) = _y_plan(len(x.shape), len(y.shape), **axes)
+    partial = contract(x, out_bar, **params) if x_first else contract(out_bar, x, **params)
+    return partial if order is None else transpose(partial, axes=order)
 
 
 def _batch(
