@@ -31,6 +31,7 @@ FUNCTIONS: dict[str, Any] = {
     "atan2_slope": lambda x, y: x / (x * x + y * y), "hypot_slope": lambda x, y: x / np.hypot(x, y),
     "rsqrt_slope": lambda x: -0.5 * x**-1.5, "pow_base_slope": lambda x, y: y * x ** (y - 1),
     "pow_exponent_slope": lambda x, y: x**y * np.log(x),
+    "sech_squared": lambda x: 1 / np.cosh(x) ** 2,
     "silu_slope": lambda x: sp.expit(x) * (1 + x * sp.expit(-x)),
     "lgamma": sp.gammaln, "digamma": sp.digamma,
     "polygamma": lambda x, n: sp.polygamma(int(n), x),

@@ -117,10 +117,17 @@ relu = unary(
 tanh = unary(
     "tanh",
     value=kernels.tanh,
-    # tanh' u = 4 sigmoid'(2u): a power of two is exact, and nothing cancels where tanh saturates.
-    partial=lambda _out, x: logistic_density(x * 2) * 4,
+    # From the operand, not as 1 - tanh^2: nothing cancels where tanh saturates.
+    partial=lambda _out, x: sech_squared(x),
     body=lambda b, x: b.call("tanh", x),
     text=Text("hyperbolic tangent rule", "쌍곡탄젠트의 미분", r"(\tanh u)' = (1-\tanh^2u)u'"),
+)
+sech_squared = unary(
+    "sech_squared",
+    value=kernels.sech_squared,
+    partial=lambda out, x: mul(out * -2, tanh(x)),
+    body=lambda b, x: b.call("sech_squared", x),
+    text=Text("hyperbolic tangent rule", "쌍곡탄젠트의 미분", r"(\mathrm{sech}^2u)' = -2\,\mathrm{sech}^2u\tanh u\;u'"),
 )
 logaddexp = binary(
     "logaddexp",
@@ -169,5 +176,5 @@ def _difference(x: Any, y: Any) -> Any:
 
 PRIMITIVES = (
     exp, exp2, expm1, log, log2, log10, log1p, sigmoid, logistic_density, logsigmoid, softplus,
-    relu, tanh, logaddexp, logaddexp_slope, silu, silu_slope,
+    relu, tanh, sech_squared, logaddexp, logaddexp_slope, silu, silu_slope,
 )  # fmt: skip
