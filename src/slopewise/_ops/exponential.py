@@ -127,7 +127,11 @@ sech_squared = unary(
     value=kernels.sech_squared,
     partial=lambda out, x: mul(out * -2, tanh(x)),
     body=lambda b, x: b.call("sech_squared", x),
-    text=Text("hyperbolic tangent rule", "쌍곡탄젠트의 미분", r"(\mathrm{sech}^2u)' = -2\,\mathrm{sech}^2u\tanh u\;u'"),
+    text=Text(
+        "hyperbolic tangent rule",
+        "쌍곡탄젠트의 미분",
+        r"(\mathrm{sech}^2u)' = -2\,\mathrm{sech}^2u\tanh u\;u'",
+    ),
 )
 logaddexp = binary(
     "logaddexp",
