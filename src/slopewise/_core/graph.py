@@ -359,9 +359,14 @@ def _wrap_many(
 ) -> tuple[Any, ...]:
     outs = tuple(_asarray(out) for out in outs)
     results = tuple(new_value(out, None, False) for out in outs)
+    if primitive.quiet:
+        for result in results:
+            _share_storage(result, operands)
     if tracked and primitive.differentiable:
         parent = record(primitive, operands, arrays, params, outs, None)
-        if parent.out is not None:
+        if not primitive.keeps_out:
+            parent.out = tuple(Aval(out.shape, out.dtype) for out in outs)
+        else:
             parent.guards = [*parent.guards]
             parent.guards.extend((r._storage, 0, o) for r, o in zip(results, outs, strict=True))
             for r in results:

@@ -14,6 +14,7 @@ import numpy as np
 from slopewise._core.graph import Node
 from slopewise._core.source import explain
 from slopewise._core.state import state
+from slopewise._front.abstract import refuse_abstract
 from slopewise._front.operands import as_value, cast
 from slopewise._front.shape import broadcast_to
 from slopewise.errors import DTypeError, GradientError, ShapeError, UsageError
@@ -22,7 +23,9 @@ from slopewise.errors import DTypeError, GradientError, ShapeError, UsageError
 def write_in_place(tensor: Any, result: Any) -> Any:
     """Take over the numbers, and the history, of `result`; return the tensor."""
     result = as_value(result)
-    if tensor._value is None or result._value is None:
+    if tensor._value is not None and result._value is None:
+        refuse_abstract(tensor, "changing a tensor from outside in place")
+    if tensor._value is None:
         tensor._value, tensor._edge = result._value, result._edge
         tensor._requires_grad = result._requires_grad
         return tensor

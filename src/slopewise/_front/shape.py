@@ -242,8 +242,7 @@ def unbind(input: Any, dim: int = 0) -> tuple[Any, ...]:
     """Return the slices along one axis, without that axis."""
     x = as_value(input)
     axis = settle_axis(dim, x.ndim, "unbind")
-    rest = (*x.shape[:axis], *x.shape[axis + 1 :])
-    return tuple(reshape(narrow(x, axis, i, 1), rest) for i in range(x.shape[axis]))
+    return bind(ops.unbind, (x,), {"axis": axis}) if x.shape[axis] else ()
 
 
 def flip(input: Any, dims: Axes = None, *, axis: Axes = None) -> Any:

@@ -12,6 +12,7 @@ from slopewise._ops import (
     contraction,
     exponential,
     indexing,
+    likelihood,
     linalg,
     powers,
     random,
@@ -25,6 +26,7 @@ from slopewise._ops import (
 FAMILIES = (
     comparison, arithmetic, exponential, powers, trigonometric, special, shape, reduction,
     contraction, indexing, random, linalg, windows,
+    likelihood,
 )  # fmt: skip
 
 

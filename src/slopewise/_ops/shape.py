@@ -295,4 +295,28 @@ cat = Primitive(
     text=_MOVED,
 )
 
-PRIMITIVES = (broadcast_to, sum, reshape, transpose, slice, embed, flip, cat)
+
+def _join(out_bars: tuple[Any, ...], x: Aval, *, axis: int) -> Any:
+    """Return the cotangents of the slices put together; zeros where none arrived."""
+    shape = tuple(1 if i == axis else n for i, n in enumerate(x.shape))
+    nothing = np.zeros(shape, x.dtype)
+    return cat(*(nothing if b is None else reshape(b, shape=shape) for b in out_bars), axis=axis)
+
+
+unbind = Primitive(
+    "unbind",
+    value=lambda x, *, axis: tuple(np.moveaxis(x, axis, 0)),
+    derivative=Linear(_join),
+    lowering=View("slice"),
+    abstract=lambda x, *, axis: (
+        (Aval((*x.shape[:axis], *x.shape[axis + 1 :]), x.dtype),) * x.shape[axis]
+    ),
+    batch=lambda operands, batched, size, *, axis: unbind(operands[0], axis=axis + 1),
+    samples=lambda rng: [
+        Sample((_normal(rng, 3, 2),), {"axis": 0}),
+        Sample((_normal(rng, 2, 3, 2),), {"axis": 1}),
+    ],
+    text=_MOVED,
+)
+
+PRIMITIVES = (unbind, broadcast_to, sum, reshape, transpose, slice, embed, flip, cat)
