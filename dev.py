@@ -66,9 +66,10 @@ def main(arguments: list[str]) -> int:
 
 def run_tests(pytest_arguments: list[str]) -> int:
     """Lint, types and contracts first, so that pytest's own summary closes the output."""
+    concise = ["--output-format", "concise"]
     checks = [
-        ("lint", [PYTHON, "-m", "ruff", "check", "."]),
-        ("format", [PYTHON, "-m", "ruff", "format", "--check", "."]),
+        ("lint", [PYTHON, "-m", "ruff", "check", *concise, "."]),
+        ("format", [PYTHON, "-m", "ruff", "format", "--check", *concise, "."]),
         ("types", [PYTHON, "-m", "pyright", "--pythonpath", PYTHON]),
         ("contracts", [script("lint-imports")]),
     ]
