@@ -80,7 +80,7 @@ _NO_PARAMS: dict[str, Any] = {}
 
 def install_methods() -> None:
     """Give Tensor the front's functions as methods and operators; called once, by the package."""
-    tables: Sequence[tuple[Any, list[str]]] = (
+    tables: Sequence[tuple[Any, Sequence[str]]] = (
         (elementwise, _ELEMENTWISE),
         (reduction, _REDUCTION),
         (shape, _SHAPE),

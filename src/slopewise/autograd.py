@@ -67,7 +67,7 @@ def grad(
     >>> sw.autograd.grad(x**2, x)
     (tensor(6.),)
     """
-    outs = [outputs] if isinstance(outputs, Value) else list(outputs)
+    outs: list[Any] = [outputs] if isinstance(outputs, Value) else list(outputs)
     ins = [inputs] if isinstance(inputs, Value) else list(inputs)
     given: Sequence[Any] = (
         [grad_outputs] if isinstance(grad_outputs, Value) or grad_outputs is None
@@ -111,7 +111,7 @@ def grad(
 
 def backward(tensors: Any, grad_tensors: Any = None, retain_graph: bool | None = None) -> None:
     """Run backward for several tensors, one after the other."""
-    outs = [tensors] if isinstance(tensors, Value) else list(tensors)
+    outs: list[Any] = [tensors] if isinstance(tensors, Value) else list(tensors)
     bars = [None] * len(outs) if grad_tensors is None else list(grad_tensors)
     for i, (out, bar) in enumerate(zip(outs, bars, strict=True)):
         out.backward(bar, retain_graph=bool(retain_graph) or i < len(outs) - 1)

@@ -21,6 +21,7 @@ from slopewise._front.operands import (
     as_value,
     one_of,
     promote_operands,
+    read_array,
     settle_axes,
     settle_axis,
 )  # fmt: skip
@@ -34,6 +35,13 @@ def _sizes(shape: tuple[Any, ...]) -> tuple[int, ...]:
     if len(shape) == 1 and not isinstance(shape[0], (int, np.integer)):
         shape = tuple(shape[0])
     return tuple(int(n) for n in shape)
+
+
+def _listed(numbers: Axes) -> list[int]:
+    """Return one number or several as a list."""
+    if numbers is None:
+        return []
+    return [int(numbers)] if isinstance(numbers, (int, np.integer)) else [int(n) for n in numbers]
 
 
 def reshape(input: Any, *shape: Any) -> Any:
@@ -115,8 +123,8 @@ swapaxes = transpose
 def movedim(input: Any, source: Axes, destination: Axes) -> Any:
     """Return input with axes moved to other positions."""
     x = as_value(input)
-    from_ = [settle_axis(a, x.ndim, "movedim") for a in np.atleast_1d(source).tolist()]
-    to = [settle_axis(a, x.ndim, "movedim") for a in np.atleast_1d(destination).tolist()]
+    from_ = [settle_axis(a, x.ndim, "movedim") for a in _listed(source)]
+    to = [settle_axis(a, x.ndim, "movedim") for a in _listed(destination)]
     axes = [i for i in range(x.ndim) if i not in from_]
     for d, s in sorted(zip(to, from_, strict=True)):
         axes.insert(d, s)
@@ -257,9 +265,7 @@ def roll(input: Any, shifts: Axes, dims: Axes = None) -> Any:
     x = as_value(input)
     if dims is None:
         return reshape(roll(flatten(x), shifts, 0), x.shape)
-    for shift, dim in zip(
-        np.atleast_1d(shifts).tolist(), np.atleast_1d(dims).tolist(), strict=True
-    ):
+    for shift, dim in zip(_listed(shifts), _listed(dims), strict=True):
         n = x.shape[settle_axis(dim, x.ndim, "roll")]
         if n:
             k = shift % n
@@ -339,7 +345,7 @@ def repeat_interleave(input: Any, repeats: Any, dim: int | None = None) -> Any:
     if dim is None:
         x, dim = flatten(x), 0
     axis = settle_axis(dim, x.ndim, "repeat_interleave")
-    counts = repeats._value if isinstance(repeats, Value) else repeats
+    counts = read_array(repeats) if isinstance(repeats, Value) else np.asarray(repeats)
     return _pick(x, axis, np.repeat(np.arange(x.shape[axis]), counts))
 
 

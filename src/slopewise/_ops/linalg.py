@@ -68,7 +68,7 @@ def _half(x: Any) -> Any:
 
 
 def _well_conditioned(rng: np.random.Generator, *shape: int) -> np.ndarray[Any, Any]:
-    return rng.standard_normal(shape) + 3 * np.eye(*shape[-2:])
+    return rng.standard_normal(shape) + 3 * np.eye(shape[-2], shape[-1])
 
 
 def _spread_symmetric(rng: np.random.Generator, *shape: int) -> np.ndarray[Any, Any]:
