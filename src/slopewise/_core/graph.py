@@ -44,6 +44,16 @@ _ndarray = np.ndarray
 _getframe = sys._getframe  # pyright: ignore[reportPrivateUsage]
 _asarray = np.asarray
 
+
+class _Ours(dict[str, bool]):
+    """Whether a source file belongs to this package, worked out once for each file."""
+
+    def __missing__(self, file: str) -> bool:
+        ours = self[file] = file.startswith(PACKAGE)
+        return ours
+
+
+_is_ours = _Ours()
 Edge = Any  # Node | Value (a leaf) | None (no gradient flows)
 
 
@@ -164,7 +174,7 @@ class Node:
         self.order = _next_number()
         frame = _getframe(2)
         code = frame.f_code
-        while code.co_filename.startswith(PACKAGE) and frame.f_back is not None:
+        while _is_ours[code.co_filename] and frame.f_back is not None:
             frame = frame.f_back
             code = frame.f_code
         self.place = (code, frame.f_lasti)

@@ -196,10 +196,14 @@ def find_constants(frame: FrameType, result: Value) -> list[tuple[str, int, str]
         return []
     scope = {**frame.f_globals, **frame.f_locals}
     spot = locate((frame.f_code, frame.f_lasti))
-    names = [n for n in _operand_names(spot.expression) if n.isidentifier()]
-    pending = [n for n in names if scope.get(n) is result] or [
-        n for n, v in frame.f_locals.items() if v is result
-    ]
+    operands = _operand_names(spot.expression)
+    pending = [n for n in operands if scope.get(n) is result]
+    if not pending and operands:
+        # The result has no name of its own: ((w - 3) ** 2).backward().
+        inner = ast.walk(ast.parse(operands[0], mode="eval"))
+        pending = [n.id for n in inner if isinstance(n, ast.Name)]
+        pending = [n for n in pending if isinstance(scope.get(n), Value)]
+    pending = pending or [n for n, v in frame.f_locals.items() if v is result]
     found: list[tuple[str, int, str]] = []
     seen: set[str] = set()
     while pending:
