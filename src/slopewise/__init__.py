@@ -254,6 +254,7 @@ from slopewise.tensor import Tensor
 
 if TYPE_CHECKING:
     from slopewise import examples, linalg, nn, optim, report, train, utils
+    from slopewise.nn.serialization import load, save
 
 __version__ = "0.1.0"
 

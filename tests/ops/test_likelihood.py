@@ -9,8 +9,8 @@ import pytest
 
 import slopewise as sw
 from slopewise._core.graph import bind
-from slopewise.nn import functional as F
 from slopewise._ops.likelihood import log_likelihood
+from slopewise.nn import functional as F
 
 CLASSES = np.array([0, 3, 3, 1, 2])
 LOGITS = np.random.default_rng(0).standard_normal((5, 4)) * 2
