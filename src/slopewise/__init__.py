@@ -11,7 +11,7 @@ from math import e, inf, nan, pi
 from typing import TYPE_CHECKING
 from typing import Any as _Any
 
-from slopewise import autograd, errors
+from slopewise import autograd, cuda, errors
 from slopewise._core.aval import DTYPES as _DTYPES
 from slopewise._core.state import (
     enable_grad,
@@ -70,6 +70,7 @@ from slopewise._front.creation import (
     zeros_like,
 )  # fmt: skip
 from slopewise._front.creation import tensor as _tensor
+from slopewise._front.devices import device
 from slopewise._front.elementwise import (
     abs,
     acos,
@@ -340,12 +341,14 @@ __all__ = [
     "conv2d",
     "cos",
     "cosh",
+    "cuda",
     "cumprod",
     "cumsum",
     "custom_jvp",
     "custom_vjp",
     "det",
     "detach",
+    "device",
     "diag",
     "diagonal",
     "digamma",

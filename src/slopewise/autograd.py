@@ -110,7 +110,29 @@ def grad(
 
 
 def backward(tensors: Any, grad_tensors: Any = None, retain_graph: bool | None = None) -> None:
-    """Run backward for several tensors, one after the other."""
+    """Run backward for several tensors, one after the other.
+
+    Parameters
+    ----------
+    tensors : Tensor or sequence of Tensor
+    grad_tensors : Tensor or sequence of Tensor, optional
+        Cotangents of the tensors; may be left out for tensors of one element.
+    retain_graph : bool, optional
+        Keep what was saved, so that backward can run again.
+
+    Raises
+    ------
+    GradientError
+        If nothing was recorded, or a cotangent is missing.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> x = sw.tensor(3.0, requires_grad=True)
+    >>> sw.autograd.backward([x**2, 4 * x])
+    >>> x.grad
+    tensor(10.)
+    """
     outs: list[Any] = [tensors] if isinstance(tensors, Value) else list(tensors)
     bars = [None] * len(outs) if grad_tensors is None else list(grad_tensors)
     for i, (out, bar) in enumerate(zip(outs, bars, strict=True)):

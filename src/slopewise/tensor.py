@@ -20,6 +20,8 @@ from slopewise._core.value import Storage, Value
 from slopewise._front import creation, elementwise, indexing, reduction, shape
 from slopewise._front.abstract import refuse_abstract
 from slopewise._front.backward import run_backward
+from slopewise._front.devices import device as Device
+from slopewise._front.devices import refuse_device
 from slopewise._front.mutation import write_in_place
 from slopewise._front.operands import as_array, as_dtype, as_value, cast, read_array
 from slopewise._front.printing import format_tensor
@@ -34,7 +36,18 @@ class RemovableHandle:
         self._hook = hook
 
     def remove(self) -> None:
-        """Take the hook away; a second call does nothing."""
+        """Take the hook away; a second call does nothing.
+
+        Examples
+        --------
+        >>> import slopewise as sw
+        >>> x = sw.tensor(3.0, requires_grad=True)
+        >>> handle = x.register_hook(lambda bar: bar * 100)
+        >>> handle.remove()
+        >>> (x * 2).backward()
+        >>> x.grad
+        tensor(2.)
+        """
         if self._hook in self._hooks:
             self._hooks.remove(self._hook)
 
@@ -43,6 +56,17 @@ class Tensor(Value):
     """An array that can record how it was computed.
 
     Make one with `slopewise.tensor`. Operators, methods and attributes are PyTorch's.
+
+    Parameters
+    ----------
+    data : number, nested sequence, array or Tensor
+    dtype : dtype, optional
+        By default: float32 for Python floats, int64 for ints, bool; arrays keep theirs.
+
+    Raises
+    ------
+    DTypeError
+        If the data are not numbers, or the dtype is not supported.
 
     Examples
     --------
@@ -97,7 +121,30 @@ class Tensor(Value):
         self.requires_grad_(value)
 
     def requires_grad_(self, requires_grad: bool = True) -> Any:
-        """Switch recording for a leaf; return the tensor."""
+        """Switch recording for a leaf; return the tensor.
+
+        Parameters
+        ----------
+        requires_grad : bool
+
+        Returns
+        -------
+        Tensor
+            The tensor itself.
+
+        Raises
+        ------
+        DTypeError
+            If its dtype is not a float.
+        GradientError
+            If recording is switched off for a computed tensor.
+
+        Examples
+        --------
+        >>> import slopewise as sw
+        >>> sw.zeros(2).requires_grad_().requires_grad
+        True
+        """
         if requires_grad:
             creation.require_float(self.dtype, "requires_grad_")
         elif self._edge is not None and self._value is not None and self._requires_grad:
@@ -152,9 +199,9 @@ class Tensor(Value):
             )
 
     @property
-    def device(self) -> str:
-        """Always "cpu"."""
-        return "cpu"
+    def device(self) -> Device:
+        """Always the CPU."""
+        return Device("cpu")
 
     @property
     def itemsize(self) -> int:
@@ -167,40 +214,140 @@ class Tensor(Value):
         return self.numel() * self.dtype.itemsize
 
     def size(self, dim: int | None = None) -> Any:
-        """Return the shape, or the size of one axis."""
+        """Return the shape, or the size of one axis.
+
+        Parameters
+        ----------
+        dim : int, optional
+
+        Returns
+        -------
+        tuple of int, or int
+
+        Examples
+        --------
+        >>> import slopewise as sw
+        >>> sw.ones(2, 3).size(1)
+        3
+        """
         return self.shape if dim is None else self.shape[dim]
 
     def dim(self) -> int:
-        """Return the number of axes."""
+        """Return the number of axes.
+
+        Returns
+        -------
+        int
+
+        Examples
+        --------
+        >>> import slopewise as sw
+        >>> sw.ones(2, 3).dim()
+        2
+        """
         return self.ndim
 
     def numel(self) -> int:
-        """Return the number of elements."""
+        """Return the number of elements.
+
+        Returns
+        -------
+        int
+
+        Examples
+        --------
+        >>> import slopewise as sw
+        >>> sw.ones(2, 3).numel()
+        6
+        """
         array = self._value
         return int(np.prod(self.shape, dtype=np.int64)) if array is None else array.size
 
     nelement = numel
 
     def is_floating_point(self) -> bool:
-        """Return whether the dtype is a float."""
+        """Return whether the dtype is a float.
+
+        Returns
+        -------
+        bool
+
+        Examples
+        --------
+        >>> import slopewise as sw
+        >>> sw.tensor([1, 2]).is_floating_point()
+        False
+        """
         return self.dtype.kind == "f"
 
     def is_contiguous(self) -> bool:
-        """Return whether the elements lie in memory in order."""
+        """Return whether the elements lie in memory in order.
+
+        Returns
+        -------
+        bool
+
+        Examples
+        --------
+        >>> import slopewise as sw
+        >>> sw.ones(2, 3).T.is_contiguous()
+        False
+        """
         return bool(read_array(self).flags.c_contiguous)
 
     def contiguous(self) -> Any:
-        """Return the tensor, copied if its elements do not lie in memory in order."""
+        """Return the tensor, copied if its elements do not lie in memory in order.
+
+        Returns
+        -------
+        Tensor, shape of this tensor
+
+        Examples
+        --------
+        >>> import slopewise as sw
+        >>> sw.ones(2, 3).contiguous().is_contiguous()
+        True
+        """
         return self if self._value is None or self.is_contiguous() else creation.clone(self)
 
     def data_ptr(self) -> int:
-        """Return the address of the first element."""
+        """Return the address of the first element.
+
+        Returns
+        -------
+        int
+
+        Examples
+        --------
+        >>> import slopewise as sw
+        >>> x = sw.ones(2)
+        >>> x.data_ptr() == x.detach().data_ptr()
+        True
+        """
         return int(read_array(self).ctypes.data)
 
     # --- numbers out ---
 
     def item(self) -> Any:
-        """Return the only element as a Python number."""
+        """Return the only element as a Python number.
+
+        Returns
+        -------
+        bool, int or float
+
+        Raises
+        ------
+        ShapeError
+            If there is not exactly one element.
+        TraceError
+            If the function is traced.
+
+        Examples
+        --------
+        >>> import slopewise as sw
+        >>> sw.tensor([2.5]).item()
+        2.5
+        """
         array = self._value
         if array is None:
             refuse_abstract(self, "item()")
@@ -211,16 +358,51 @@ class Tensor(Value):
         return array.item()
 
     def tolist(self) -> Any:
-        """Return the elements as nested Python lists."""
+        """Return the elements as nested Python lists.
+
+        Returns
+        -------
+        list, or a number for a 0-d tensor
+
+        Raises
+        ------
+        TraceError
+            If the function is traced.
+
+        Examples
+        --------
+        >>> import slopewise as sw
+        >>> sw.tensor([[1, 2], [3, 4]]).tolist()
+        [[1, 2], [3, 4]]
+        """
         return read_array(self).tolist()
 
     def numpy(self, *, force: bool = False) -> np.ndarray[Any, Any]:
         """Return an array that shares memory with the tensor.
 
+        Parameters
+        ----------
+        force : bool
+            Give the numbers of a tensor that requires gradients too.
+
+        Returns
+        -------
+        numpy.ndarray, shape of this tensor
+
         Raises
         ------
         GradientError
             If the tensor requires gradients (the history would be lost unseen).
+        TraceError
+            If the function is traced.
+
+        Examples
+        --------
+        >>> import slopewise as sw
+        >>> x = sw.zeros(2)
+        >>> x.numpy()[0] = 5.0
+        >>> x
+        tensor([5., 0.])
         """
         if self._requires_grad and not force:
             raise GradientError(
@@ -335,19 +517,70 @@ class Tensor(Value):
         Raises
         ------
         GradientError
-            If nothing was recorded, the graph was freed, or a saved value was changed in place.
+            If nothing was recorded, the graph was freed, a saved value was changed in place, or the
+            tensor has several elements and no `gradient` is given.
+        ShapeError
+            If the shape of `gradient` is another one.
+
+        Examples
+        --------
+        >>> import slopewise as sw
+        >>> x = sw.tensor([1.0, 2.0], requires_grad=True)
+        >>> (x**2).backward(sw.tensor([1.0, 10.0]))
+        >>> x.grad
+        tensor([ 2., 40.])
         """
         run_backward(self, gradient, retain_graph, create_graph)
 
     def retain_grad(self) -> None:
-        """Let backward fill `.grad` of this computed tensor too."""
+        """Let backward fill `.grad` of this computed tensor too.
+
+        Raises
+        ------
+        GradientError
+            If the tensor does not require gradients.
+
+        Examples
+        --------
+        >>> import slopewise as sw
+        >>> x = sw.tensor(3.0, requires_grad=True)
+        >>> y = x * 2
+        >>> y.retain_grad()
+        >>> (y * y).backward()
+        >>> y.grad
+        tensor(12.)
+        """
         if not self._requires_grad:
             raise GradientError(explain("retain_grad: the tensor does not require grad.", (self,)))
         if self._edge is not None:
             self._edge.retained = weakref.ref(self)
 
     def register_hook(self, hook: Callable[[Any], Any]) -> RemovableHandle:
-        """Call `hook(grad)` when the gradient arrives; what it returns replaces the gradient."""
+        """Call `hook(grad)` when the gradient arrives; what it returns replaces the gradient.
+
+        Parameters
+        ----------
+        hook : callable
+            `(gradient) -> gradient or None`.
+
+        Returns
+        -------
+        RemovableHandle
+
+        Raises
+        ------
+        GradientError
+            If the tensor does not require gradients.
+
+        Examples
+        --------
+        >>> import slopewise as sw
+        >>> x = sw.tensor(3.0, requires_grad=True)
+        >>> _ = x.register_hook(lambda bar: bar * 100)
+        >>> (x * 2).backward()
+        >>> x.grad
+        tensor(200.)
+        """
         if not self._requires_grad:
             raise GradientError(
                 explain("register_hook: the tensor does not require grad.", (self,))
@@ -362,11 +595,34 @@ class Tensor(Value):
         return RemovableHandle(hooks, hook)
 
     def detach(self) -> Any:
-        """Return the same numbers, in shared memory, without their history."""
+        """Return the same numbers, in shared memory, without their history.
+
+        Returns
+        -------
+        Tensor, shape of this tensor
+
+        Examples
+        --------
+        >>> import slopewise as sw
+        >>> sw.tensor([1.0], requires_grad=True).detach().requires_grad
+        False
+        """
         return creation.detach(self)
 
     def detach_(self) -> Any:
-        """Drop the history of this tensor; return it."""
+        """Drop the history of this tensor; return it.
+
+        Returns
+        -------
+        Tensor
+            The tensor itself.
+
+        Examples
+        --------
+        >>> import slopewise as sw
+        >>> sw.tensor([1.0], requires_grad=True).detach_().requires_grad
+        False
+        """
         self._edge = None
         self._requires_grad = False
         return self
@@ -381,15 +637,77 @@ class Tensor(Value):
         self._write(indexing.set_at(self, index, value))
 
     def zero_(self) -> Any:
-        """Set all elements to 0."""
+        """Set all elements to 0.
+
+        Returns
+        -------
+        Tensor
+            The tensor itself.
+
+        Raises
+        ------
+        GradientError
+            If it is a leaf that requires gradients, outside of `no_grad`.
+
+        Examples
+        --------
+        >>> import slopewise as sw
+        >>> sw.ones(2).zero_()
+        tensor([0., 0.])
+        """
         return self._write(creation.zeros_like(self))
 
     def fill_(self, value: Any) -> Any:
-        """Set all elements to one number."""
+        """Set all elements to one number.
+
+        Parameters
+        ----------
+        value : number or 0-d Tensor
+
+        Returns
+        -------
+        Tensor
+            The tensor itself.
+
+        Raises
+        ------
+        GradientError
+            If it is a leaf that requires gradients, outside of `no_grad`.
+
+        Examples
+        --------
+        >>> import slopewise as sw
+        >>> sw.zeros(2).fill_(7.0)
+        tensor([7., 7.])
+        """
         return self._write(creation.full_like(self, value))
 
     def copy_(self, source: Any) -> Any:
-        """Take over the numbers of another tensor."""
+        """Take over the numbers of another tensor.
+
+        Parameters
+        ----------
+        source : Tensor, of a shape that broadcasts to that of this tensor
+            Its numbers are converted to the dtype of this tensor.
+
+        Returns
+        -------
+        Tensor
+            The tensor itself.
+
+        Raises
+        ------
+        GradientError
+            If it is a leaf that requires gradients, outside of `no_grad`.
+        ShapeError
+            If the shape does not broadcast.
+
+        Examples
+        --------
+        >>> import slopewise as sw
+        >>> sw.zeros(2).copy_(sw.tensor([1, 2]))
+        tensor([1., 2.])
+        """
         return self._write(cast(as_value(source), self.dtype))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
@@ -416,7 +734,34 @@ class Tensor(Value):
     # --- conversions ---
 
     def to(self, *args: Any, dtype: Any = None, device: Any = None, **_options: Any) -> Any:
-        """Return the tensor in another dtype; the device can only be the CPU."""
+        """Return the tensor in another dtype; the device can only be the CPU.
+
+        Parameters
+        ----------
+        *args : dtype, device name or Tensor
+            A Tensor stands for its dtype.
+        dtype : dtype, optional
+        device : optional
+            Only the CPU.
+
+        Returns
+        -------
+        Tensor, shape of this tensor
+            The tensor itself, if its dtype is right already.
+
+        Raises
+        ------
+        UsageError
+            If the device is not the CPU.
+        DTypeError
+            If the dtype is not supported.
+
+        Examples
+        --------
+        >>> import slopewise as sw
+        >>> sw.tensor([1, 2]).to(sw.float64)
+        tensor([1., 2.], dtype=float64)
+        """
         for arg in args:
             if isinstance(arg, Value):
                 dtype = arg.dtype
@@ -424,65 +769,276 @@ class Tensor(Value):
                 device = arg
             elif not isinstance(arg, bool):
                 dtype = arg
-        creation.refuse_device(device)
+        refuse_device(device)
         return self if dtype is None else cast(self, as_dtype(dtype))
 
     def type(self, dtype: Any) -> Any:
-        """Return the tensor in another dtype."""
+        """Return the tensor in another dtype.
+
+        Parameters
+        ----------
+        dtype : dtype
+
+        Returns
+        -------
+        Tensor, shape of this tensor
+
+        Raises
+        ------
+        DTypeError
+            If the dtype is not supported.
+
+        Examples
+        --------
+        >>> import slopewise as sw
+        >>> sw.tensor([1, 2]).type(sw.float32)
+        tensor([1., 2.])
+        """
         return cast(self, as_dtype(dtype))
 
     def float(self) -> Any:
-        """Return the tensor as float32."""
+        """Return the tensor as float32.
+
+        Returns
+        -------
+        Tensor of float32, shape of this tensor
+
+        Examples
+        --------
+        >>> import slopewise as sw
+        >>> sw.tensor([1, 2]).float()
+        tensor([1., 2.])
+        """
         return cast(self, np.dtype(np.float32))
 
     def double(self) -> Any:
-        """Return the tensor as float64."""
+        """Return the tensor as float64.
+
+        Returns
+        -------
+        Tensor of float64, shape of this tensor
+
+        Examples
+        --------
+        >>> import slopewise as sw
+        >>> sw.tensor([1, 2]).double()
+        tensor([1., 2.], dtype=float64)
+        """
         return cast(self, np.dtype(np.float64))
 
     def long(self) -> Any:
-        """Return the tensor as int64."""
+        """Return the tensor as int64.
+
+        Returns
+        -------
+        Tensor of int64, shape of this tensor
+            Fractions are cut off.
+
+        Examples
+        --------
+        >>> import slopewise as sw
+        >>> sw.tensor([1.5, -1.5]).long()
+        tensor([ 1, -1])
+        """
         return cast(self, np.dtype(np.int64))
 
     def int(self) -> Any:
-        """Return the tensor as int32."""
+        """Return the tensor as int32.
+
+        Returns
+        -------
+        Tensor of int32, shape of this tensor
+            Fractions are cut off.
+
+        Examples
+        --------
+        >>> import slopewise as sw
+        >>> sw.tensor([1.5, -1.5]).int()
+        tensor([ 1, -1], dtype=int32)
+        """
         return cast(self, np.dtype(np.int32))
 
     def bool(self) -> Any:
-        """Return whether each element is not 0."""
+        """Return whether each element is not 0.
+
+        Returns
+        -------
+        Tensor of bool, shape of this tensor
+
+        Examples
+        --------
+        >>> import slopewise as sw
+        >>> sw.tensor([0.0, 2.0]).bool()
+        tensor([False,  True])
+        """
         return cast(self, np.dtype(np.bool_))
 
     def cpu(self) -> Any:
-        """Return the tensor (it is on the CPU)."""
+        """Return the tensor (it is on the CPU).
+
+        Returns
+        -------
+        Tensor
+            The tensor itself.
+
+        Examples
+        --------
+        >>> import slopewise as sw
+        >>> sw.tensor([1, 2]).cpu()
+        tensor([1, 2])
+        """
         return self
 
     def type_as(self, other: Any) -> Any:
-        """Return the tensor in the dtype of another one."""
+        """Return the tensor in the dtype of another one.
+
+        Parameters
+        ----------
+        other : Tensor
+
+        Returns
+        -------
+        Tensor, shape of this tensor
+
+        Examples
+        --------
+        >>> import slopewise as sw
+        >>> sw.tensor([1, 2]).type_as(sw.ones(1))
+        tensor([1., 2.])
+        """
         return cast(self, other.dtype)
 
     def view_as(self, other: Any) -> Any:
-        """Return the elements in the shape of another tensor."""
+        """Return the elements in the shape of another tensor.
+
+        Parameters
+        ----------
+        other : Tensor, of as many elements
+
+        Returns
+        -------
+        Tensor, shape of other
+
+        Raises
+        ------
+        ShapeError
+            If the number of elements differs.
+
+        Examples
+        --------
+        >>> import slopewise as sw
+        >>> sw.tensor([1, 2]).view_as(sw.ones(2, 1)).shape
+        (2, 1)
+        """
         return shape.reshape(self, other.shape)
 
     reshape_as = view_as
 
     def expand_as(self, other: Any) -> Any:
-        """Return the tensor broadcast to the shape of another one."""
+        """Return the tensor broadcast to the shape of another one.
+
+        Parameters
+        ----------
+        other : Tensor
+
+        Returns
+        -------
+        Tensor, shape of other
+
+        Raises
+        ------
+        ShapeError
+            If the shapes do not fit.
+
+        Examples
+        --------
+        >>> import slopewise as sw
+        >>> sw.tensor([1, 2]).expand_as(sw.ones(2, 2))
+        tensor([[1, 2],
+                [1, 2]])
+        """
         return shape.broadcast_to(self, other.shape)
 
     def new_zeros(self, *size: Any) -> Any:
-        """Return zeros of this dtype."""
+        """Return zeros of this dtype.
+
+        Parameters
+        ----------
+        *size : int, or one sequence of int
+
+        Returns
+        -------
+        Tensor, shape (*size)
+
+        Examples
+        --------
+        >>> import slopewise as sw
+        >>> sw.tensor([1, 2]).new_zeros(3)
+        tensor([0, 0, 0])
+        """
         return creation.zeros(*size, dtype=self.dtype)
 
     def new_ones(self, *size: Any) -> Any:
-        """Return ones of this dtype."""
+        """Return ones of this dtype.
+
+        Parameters
+        ----------
+        *size : int, or one sequence of int
+
+        Returns
+        -------
+        Tensor, shape (*size)
+
+        Examples
+        --------
+        >>> import slopewise as sw
+        >>> sw.tensor([1, 2]).new_ones(3)
+        tensor([1, 1, 1])
+        """
         return creation.ones(*size, dtype=self.dtype)
 
     def new_full(self, size: Any, fill_value: Any) -> Any:
-        """Return one number everywhere, in this dtype."""
+        """Return one number everywhere, in this dtype.
+
+        Parameters
+        ----------
+        size : int or sequence of int
+        fill_value : number or 0-d Tensor
+
+        Returns
+        -------
+        Tensor, shape (*size)
+
+        Examples
+        --------
+        >>> import slopewise as sw
+        >>> sw.tensor([1, 2]).new_full((2,), 7)
+        tensor([7, 7])
+        """
         return creation.full(size, fill_value, dtype=self.dtype)
 
     def new_tensor(self, data: Any) -> Any:
-        """Return a tensor of this dtype from data."""
+        """Return a tensor of this dtype from data.
+
+        Parameters
+        ----------
+        data : number, nested sequence, array or Tensor
+
+        Returns
+        -------
+        Tensor, shape of the data
+
+        Raises
+        ------
+        DTypeError
+            If the data are not numbers.
+
+        Examples
+        --------
+        >>> import slopewise as sw
+        >>> sw.tensor([1.0]).new_tensor([1, 2])
+        tensor([1., 2.])
+        """
         return creation.tensor(data, dtype=self.dtype)
 
     @property
@@ -498,7 +1054,18 @@ class Shape(tuple[int, ...]):
     __slots__ = ()
 
     def numel(self) -> int:
-        """Return the number of elements."""
+        """Return the number of elements.
+
+        Returns
+        -------
+        int
+
+        Examples
+        --------
+        >>> import slopewise as sw
+        >>> sw.ones(2, 3).shape.numel()
+        6
+        """
         return int(np.prod(self, dtype=np.int64))
 
 

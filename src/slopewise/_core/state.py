@@ -75,14 +75,35 @@ class no_grad(_GradMode):
 
 
 class enable_grad(_GradMode):
-    """Record gradients inside, also within an outer `no_grad`."""
+    """Record gradients inside, also within an outer `no_grad`.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> with sw.no_grad(), sw.enable_grad():
+    ...     sw.is_grad_enabled()
+    True
+    """
 
     def __init__(self) -> None:
         super().__init__(True)
 
 
 class set_grad_enabled(_GradMode):
-    """Switch gradient recording at once; as a context manager, until the block ends."""
+    """Switch gradient recording at once; as a context manager, until the block ends.
+
+    Parameters
+    ----------
+    mode : bool
+        Whether operations are recorded.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> with sw.set_grad_enabled(False):
+    ...     sw.is_grad_enabled()
+    False
+    """
 
     def __init__(self, mode: bool) -> None:
         super().__init__(mode)
@@ -94,22 +115,57 @@ class set_grad_enabled(_GradMode):
 
 
 def is_grad_enabled() -> bool:
-    """Return whether operations are recorded for differentiation."""
+    """Return whether operations are recorded for differentiation.
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.is_grad_enabled()
+    True
+    """
     return state.grad_enabled
 
 
 def get_default_dtype() -> np.dtype[Any]:
-    """Return the dtype that Python floats get in `tensor(...)`."""
+    """Return the dtype that Python floats get in `tensor(...)`.
+
+    Returns
+    -------
+    numpy.dtype
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.get_default_dtype()
+    dtype('float32')
+    """
     return state.default_dtype
 
 
 def set_default_dtype(dtype: Any) -> None:
     """Set the dtype that Python floats get in `tensor(...)`: float32 or float64.
 
+    Parameters
+    ----------
+    dtype : dtype or str
+        float32 or float64.
+
     Raises
     ------
     DTypeError
         If `dtype` is not float32 or float64.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.set_default_dtype(sw.float64)
+    >>> sw.tensor(1.0).dtype
+    dtype('float64')
+    >>> sw.set_default_dtype(sw.float32)
     """
     chosen = np.dtype(dtype)
     if chosen not in (np.dtype(np.float32), np.dtype(np.float64)):

@@ -102,7 +102,29 @@ bmm = _exact("bmm", 3, 3)
 
 
 def outer(input: Any, other: Any) -> Any:
-    """Return the table of all products of two vectors."""
+    """Return the table of all products of two vectors.
+
+    Parameters
+    ----------
+    input : Tensor, shape (n,)
+    other : Tensor, shape (m,)
+
+    Returns
+    -------
+    Tensor, shape (n, m)
+
+    Raises
+    ------
+    ShapeError
+        If an operand is not a vector.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.outer(sw.tensor([1, 2]), sw.tensor([3, 4]))
+    tensor([[3, 4],
+            [6, 8]])
+    """
     x, y = _pair(input, other)
     if x.ndim != 1 or y.ndim != 1:
         raise ShapeError(explain("outer: needs two vectors.", (x, y)))
@@ -110,7 +132,32 @@ def outer(input: Any, other: Any) -> Any:
 
 
 def tensordot(input: Any, other: Any, dims: Any = 2) -> Any:
-    """Return the contraction of the last `dims` axes with the first, or of named pairs of axes."""
+    """Return the contraction of the last `dims` axes with the first, or of named pairs of axes.
+
+    Parameters
+    ----------
+    input : Tensor, shape (*free axes, *contracted axes)
+    other : Tensor, shape (*contracted axes, *free axes)
+    dims : int, or two sequences of int
+        How many axes to contract, or the axes of input and, in the same order, those of other.
+
+    Returns
+    -------
+    Tensor, shape (*free axes of input, *free axes of other)
+
+    Raises
+    ------
+    ShapeError
+        If paired axes differ in size.
+    IndexRangeError
+        If a named axis does not exist.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.tensordot(sw.tensor([[1.0, 2.0]]), sw.tensor([3.0, 4.0]), 1)
+    tensor([11.])
+    """
     x, y = _pair(input, other)
     if isinstance(dims, int):
         x_axes, y_axes = tuple(range(x.ndim - dims, x.ndim)), tuple(range(dims))
@@ -140,6 +187,12 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Any:
     ------
     ShapeError
         If the sizes of in_features differ.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.linear(sw.tensor([1.0, 2.0]), sw.tensor([[3.0, 4.0]]), sw.tensor([0.5]))
+    tensor([11.5000])
     """
     x, w = _pair(input, weight)
     if x.ndim == 0 or x.shape[-1] != w.shape[-1]:

@@ -54,6 +54,25 @@ def cond(
 
     Traced, both are computed and one is selected; the other contributes a gradient of exactly 0.
 
+    Parameters
+    ----------
+    pred : bool or 0-d Tensor of bool
+    true_fun, false_fun : callable
+        Both take the operands and return nests of the same structure and shapes.
+    *operands : nest of Tensor
+
+    Returns
+    -------
+    nest of Tensor
+        What the chosen function returns.
+
+    Raises
+    ------
+    UsageError
+        Traced, if the two results differ in structure.
+    ShapeError
+        Traced, if the two results differ in shape.
+
     Examples
     --------
     >>> import slopewise as sw
@@ -79,6 +98,27 @@ def while_loop(
 
     With concrete tensors both modes differentiate it. Traced with a trip count that depends on
     traced values, forward mode does; reverse mode needs a bounded loop (fori_loop, scan).
+
+    Parameters
+    ----------
+    cond_fun : callable
+        `carry -> bool or 0-d Tensor of bool`.
+    body_fun : callable
+        `carry -> carry`, of the same structure and shapes.
+    init_val : nest of Tensor
+        The first carry.
+
+    Returns
+    -------
+    nest of Tensor
+        The last carry.
+
+    Raises
+    ------
+    UsageError
+        Traced, if the body returns a carry of another structure.
+    GradientError
+        In reverse mode through a traced loop.
 
     Examples
     --------
@@ -223,6 +263,20 @@ while_primitive = Primitive(
 def fori_loop(lower: int, upper: int, body_fun: Callable[[int, Any], Any], init_val: Any) -> Any:
     """Return the carry after body_fun(i, carry) for i from lower to upper - 1.
 
+    Parameters
+    ----------
+    lower, upper : int
+        The first number, and the one after the last.
+    body_fun : callable
+        `(i, carry) -> carry`.
+    init_val : nest of Tensor
+        The first carry.
+
+    Returns
+    -------
+    nest of Tensor
+        The last carry.
+
     Examples
     --------
     >>> import slopewise as sw
@@ -300,6 +354,27 @@ def checkpoint(
     """Return function(*args), keeping only its inputs: backward computes it again.
 
     Random draws inside are repeated exactly. What the function closes over gets its gradients too.
+
+    Source: Chen et al. (2016), Training deep nets with sublinear memory cost, section 4.
+
+    Parameters
+    ----------
+    function : callable
+        Returns a nest of Tensors.
+    *args, **kwargs : nest of Tensor and others
+        The arguments of the function.
+    use_reentrant : bool
+        Taken for PyTorch's sake; it changes nothing.
+
+    Returns
+    -------
+    nest of Tensor
+        What the function returns.
+
+    Raises
+    ------
+    GradientError
+        In forward mode.
 
     Examples
     --------

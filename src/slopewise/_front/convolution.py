@@ -111,7 +111,13 @@ def conv1d(
     Raises
     ------
     ShapeError
-        If channels or sizes do not fit.
+        If channels or axes do not fit, or the kernel is larger than the padded input.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.conv1d(sw.tensor([[1.0, 2.0, 4.0]]), sw.tensor([[[-1.0, 1.0]]]))
+    tensor([[1., 2.]])
     """
     return _convolve(1, input, weight, bias, stride, padding, dilation, groups)
 
@@ -138,7 +144,14 @@ def conv2d(
     Raises
     ------
     ShapeError
-        If channels or sizes do not fit.
+        If channels or axes do not fit, or the kernel is larger than the padded input.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.conv2d(sw.ones(1, 3, 3), sw.ones(1, 1, 2, 2))
+    tensor([[[4., 4.],
+             [4., 4.]]])
     """
     return _convolve(2, input, weight, bias, stride, padding, dilation, groups)
 
@@ -168,7 +181,38 @@ def max_pool1d(
     input: Any, kernel_size: Sizes, stride: Any = None, padding: Sizes = 0, dilation: Sizes = 1,
     ceil_mode: bool = False,
 ) -> Any:  # fmt: skip
-    """Return the largest value of each window; ties share the gradient equally."""
+    """Return the largest value of each window; ties share the gradient equally.
+
+    Parameters
+    ----------
+    input : Tensor, shape (N, C, L) or (C, L)
+    kernel_size : int or tuple of int
+    stride : int or tuple of int, optional
+        Distance between windows (default: the kernel size).
+    padding : int or tuple of int
+        At most half of the kernel size.
+    dilation : int
+        Distance between the entries of a window.
+    ceil_mode : bool
+        Only False is supported.
+
+    Returns
+    -------
+    Tensor, shape (N, C, L') or (C, L')
+
+    Raises
+    ------
+    ShapeError
+        If the number of axes or the window does not fit.
+    UsageError
+        If ceil_mode is true or the padding is too large.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.max_pool1d(sw.tensor([[1.0, 3.0, 2.0, 4.0]]), 2)
+    tensor([[3., 4.]])
+    """
     patches, axes = _pool(1, "max", input, kernel_size, stride, padding, dilation, ceil_mode)
     return reduction.amax(patches, axes)
 
@@ -177,7 +221,38 @@ def max_pool2d(
     input: Any, kernel_size: Sizes, stride: Any = None, padding: Sizes = 0, dilation: Sizes = 1,
     ceil_mode: bool = False,
 ) -> Any:  # fmt: skip
-    """Return the largest value of each window; ties share the gradient equally."""
+    """Return the largest value of each window; ties share the gradient equally.
+
+    Parameters
+    ----------
+    input : Tensor, shape (N, C, H, W) or (C, H, W)
+    kernel_size : int or tuple of int
+    stride : int or tuple of int, optional
+        Distance between windows (default: the kernel size).
+    padding : int or tuple of int
+        At most half of the kernel size.
+    dilation : int or tuple of int
+        Distance between the entries of a window.
+    ceil_mode : bool
+        Only False is supported.
+
+    Returns
+    -------
+    Tensor, shape (N, C, H', W') or (C, H', W')
+
+    Raises
+    ------
+    ShapeError
+        If the number of axes or the window does not fit.
+    UsageError
+        If ceil_mode is true or the padding is too large.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.max_pool2d(sw.tensor([[[1.0, 3.0], [2.0, 4.0]]]), 2)
+    tensor([[[4.]]])
+    """
     patches, axes = _pool(2, "max", input, kernel_size, stride, padding, dilation, ceil_mode)
     return reduction.amax(patches, axes)
 
@@ -198,7 +273,38 @@ def avg_pool1d(
     input: Any, kernel_size: Sizes, stride: Any = None, padding: Sizes = 0, ceil_mode: bool = False,
     count_include_pad: bool = True,
 ) -> Any:  # fmt: skip
-    """Return the mean of each window."""
+    """Return the mean of each window.
+
+    Parameters
+    ----------
+    input : Tensor, shape (N, C, L) or (C, L)
+    kernel_size : int or tuple of int
+    stride : int or tuple of int, optional
+        Distance between windows (default: the kernel size).
+    padding : int or tuple of int
+        At most half of the kernel size.
+    ceil_mode : bool
+        Only False is supported.
+    count_include_pad : bool
+        Whether the zeros of the padding count in the mean.
+
+    Returns
+    -------
+    Tensor, shape (N, C, L') or (C, L')
+
+    Raises
+    ------
+    ShapeError
+        If the number of axes or the window does not fit.
+    UsageError
+        If ceil_mode is true or the padding is too large.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.avg_pool1d(sw.tensor([[1.0, 3.0, 2.0, 4.0]]), 2)
+    tensor([[2., 3.]])
+    """
     return _average(1, input, kernel_size, stride, padding, ceil_mode, count_include_pad)
 
 
@@ -206,7 +312,38 @@ def avg_pool2d(
     input: Any, kernel_size: Sizes, stride: Any = None, padding: Sizes = 0, ceil_mode: bool = False,
     count_include_pad: bool = True,
 ) -> Any:  # fmt: skip
-    """Return the mean of each window."""
+    """Return the mean of each window.
+
+    Parameters
+    ----------
+    input : Tensor, shape (N, C, H, W) or (C, H, W)
+    kernel_size : int or tuple of int
+    stride : int or tuple of int, optional
+        Distance between windows (default: the kernel size).
+    padding : int or tuple of int
+        At most half of the kernel size.
+    ceil_mode : bool
+        Only False is supported.
+    count_include_pad : bool
+        Whether the zeros of the padding count in the mean.
+
+    Returns
+    -------
+    Tensor, shape (N, C, H', W') or (C, H', W')
+
+    Raises
+    ------
+    ShapeError
+        If the number of axes or the window does not fit.
+    UsageError
+        If ceil_mode is true or the padding is too large.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.avg_pool2d(sw.tensor([[[1.0, 3.0], [2.0, 4.0]]]), 2)
+    tensor([[[2.5000]]])
+    """
     return _average(2, input, kernel_size, stride, padding, ceil_mode, count_include_pad)
 
 
@@ -220,7 +357,24 @@ def _averaging_matrix(n: int, m: int, dtype: Any) -> np.ndarray[Any, Any]:
 
 
 def adaptive_avg_pool2d(input: Any, output_size: Any) -> Any:
-    """Return means over bins that divide each of the last two axes into a fixed number of bins."""
+    """Return means over bins that divide each of the last two axes into a fixed number of bins.
+
+    Parameters
+    ----------
+    input : Tensor, shape (..., H, W)
+    output_size : int or pair of (int or None)
+        Number of bins on each axis; None keeps the size.
+
+    Returns
+    -------
+    Tensor, shape (..., H', W')
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.adaptive_avg_pool2d(sw.tensor([[1.0, 3.0], [2.0, 4.0]]), 1)
+    tensor([[2.5000]])
+    """
     x = as_value(input)
     height, width = (output_size,) * 2 if isinstance(output_size, int) else output_size
     height = x.shape[-2] if height is None else height

@@ -15,6 +15,7 @@ from slopewise._core.graph import bind
 from slopewise._core.source import explain
 from slopewise._core.state import state
 from slopewise._core.value import Value, new_value
+from slopewise._front.devices import refuse_device
 from slopewise._front.operands import as_array, as_dtype, as_value, cast, read_array
 from slopewise._ops.comparison import copy as copy_primitive
 from slopewise._ops.comparison import stop_gradient
@@ -53,7 +54,10 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
     Raises
     ------
     DTypeError
-        If the data are not numbers, or gradients are asked for on integers.
+        If the data are not numbers, the dtype is not supported, or gradients are asked for on
+        integers.
+    UsageError
+        If the device is not the CPU.
 
     Examples
     --------
@@ -71,19 +75,28 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
     return new_value(array, None, bool(requires_grad))
 
 
-def refuse_device(device: Any) -> None:
-    """Accept the CPU, by any of its names, and refuse other devices."""
-    if device is not None and str(device).split(":")[0] != "cpu":
-        raise UsageError(explain(f"device {device!r}: there is only the CPU here; leave it out."))
-
-
 def from_numpy(array: np.ndarray[Any, Any]) -> Any:
     """Return a tensor that shares memory with an array; changes of either are seen by both.
+
+    Parameters
+    ----------
+    array : numpy.ndarray, shape (...)
+
+    Returns
+    -------
+    Tensor, shape and dtype of the array
 
     Raises
     ------
     DTypeError
         If the array's dtype is not supported (nothing is converted, since memory is shared).
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> import numpy as np
+    >>> sw.from_numpy(np.array([1.0, 2.0], np.float32))
+    tensor([1., 2.])
     """
     dtype = as_dtype(array.dtype)
     if dtype != array.dtype:
@@ -96,6 +109,19 @@ def from_numpy(array: np.ndarray[Any, Any]) -> Any:
 def from_dlpack(source: Any) -> Any:
     """Return a tensor that shares memory with any array that speaks DLPack; read-only stays so.
 
+    Parameters
+    ----------
+    source : object with __dlpack__, shape (...)
+
+    Returns
+    -------
+    Tensor, shape and dtype of the source
+
+    Raises
+    ------
+    DTypeError
+        If the dtype is not supported.
+
     Examples
     --------
     >>> import numpy as np
@@ -107,7 +133,37 @@ def from_dlpack(source: Any) -> Any:
 
 
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Any:
-    """Return a tensor, sharing memory where the data is an array of the right dtype."""
+    """Return a tensor, sharing memory where the data is an array of the right dtype.
+
+    Parameters
+    ----------
+    data : number, nested sequence, array or Tensor
+    dtype : dtype, optional
+        A dtype other than that of the data means a copy.
+    device : optional
+        Only the CPU.
+
+    Returns
+    -------
+    Tensor, shape of the data
+
+    Raises
+    ------
+    DTypeError
+        If the data are not numbers, or the dtype is not supported.
+    UsageError
+        If the device is not the CPU.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> import numpy as np
+    >>> array = np.zeros(2)
+    >>> x = sw.as_tensor(array)
+    >>> array[0] = 1.0
+    >>> x
+    tensor([1., 0.], dtype=float64)
+    """
     refuse_device(device)
     if isinstance(data, Value):
         return data if dtype is None else cast(data, as_dtype(dtype))
@@ -139,19 +195,104 @@ def _dtype(dtype: Any) -> np.dtype[Any]:
 
 
 def zeros(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
-    """Return a tensor of zeros."""
+    """Return a tensor of zeros.
+
+    Parameters
+    ----------
+    *size : int, or one sequence of int
+    dtype : dtype, optional
+        By default the default dtype, float32.
+    device : optional
+        Only the CPU.
+    requires_grad : bool
+        Whether gradients are recorded for it.
+
+    Returns
+    -------
+    Tensor, shape (*size)
+
+    Raises
+    ------
+    DTypeError
+        If gradients are asked for on integers, or the dtype is not supported.
+    UsageError
+        If the device is not the CPU.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.zeros(2, 3)
+    tensor([[0., 0., 0.],
+            [0., 0., 0.]])
+    """
     refuse_device(device)
     return _made(np.zeros(settle_shape(size), _dtype(dtype)), requires_grad, "zeros")
 
 
 def ones(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
-    """Return a tensor of ones."""
+    """Return a tensor of ones.
+
+    Parameters
+    ----------
+    *size : int, or one sequence of int
+    dtype : dtype, optional
+        By default the default dtype, float32.
+    device : optional
+        Only the CPU.
+    requires_grad : bool
+        Whether gradients are recorded for it.
+
+    Returns
+    -------
+    Tensor, shape (*size)
+
+    Raises
+    ------
+    DTypeError
+        If gradients are asked for on integers, or the dtype is not supported.
+    UsageError
+        If the device is not the CPU.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.ones(2, dtype=sw.int64)
+    tensor([1, 1])
+    """
     refuse_device(device)
     return _made(np.ones(settle_shape(size), _dtype(dtype)), requires_grad, "ones")
 
 
 def empty(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
-    """Return a tensor whose numbers are still to be set (zeros, so that a run repeats)."""
+    """Return a tensor whose numbers are still to be set (zeros, so that a run repeats).
+
+    Parameters
+    ----------
+    *size : int, or one sequence of int
+    dtype : dtype, optional
+        By default the default dtype, float32.
+    device : optional
+        Only the CPU.
+    requires_grad : bool
+        Whether gradients are recorded for it.
+
+    Returns
+    -------
+    Tensor, shape (*size)
+
+    Raises
+    ------
+    DTypeError
+        If gradients are asked for on integers, or the dtype is not supported.
+    UsageError
+        If the device is not the CPU.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.empty(2, 3).shape
+    (2, 3)
+    """
     return zeros(*size, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
@@ -163,7 +304,36 @@ def full(
     device: Any = None,
     requires_grad: bool = False,
 ) -> Any:
-    """Return a tensor with one number everywhere."""
+    """Return a tensor with one number everywhere.
+
+    Parameters
+    ----------
+    size : int or sequence of int
+    fill_value : number or 0-d Tensor
+    dtype : dtype, optional
+        By default that of the number: float32, int64 or bool.
+    device : optional
+        Only the CPU.
+    requires_grad : bool
+        Whether gradients are recorded for it.
+
+    Returns
+    -------
+    Tensor, shape (*size)
+
+    Raises
+    ------
+    DTypeError
+        If gradients are asked for on integers, or the dtype is not supported.
+    UsageError
+        If the device is not the CPU.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.full((2,), 7)
+    tensor([7, 7])
+    """
     refuse_device(device)
     number = read_array(fill_value) if isinstance(fill_value, Value) else fill_value
     chosen = as_array(number).dtype if dtype is None else as_dtype(dtype)
@@ -171,17 +341,66 @@ def full(
 
 
 def eye(n: int, m: int | None = None, *, dtype: Any = None, requires_grad: bool = False) -> Any:
-    """Return the identity matrix."""
+    """Return the identity matrix.
+
+    Parameters
+    ----------
+    n : int
+        Number of rows.
+    m : int, optional
+        Number of columns (default: n).
+    dtype : dtype, optional
+        By default the default dtype, float32.
+    requires_grad : bool
+        Whether gradients are recorded for it.
+
+    Returns
+    -------
+    Tensor, shape (n, m)
+
+    Raises
+    ------
+    DTypeError
+        If gradients are asked for on integers, or the dtype is not supported.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.eye(2)
+    tensor([[1., 0.],
+            [0., 1.]])
+    """
     return _made(np.eye(n, m, dtype=_dtype(dtype)), requires_grad, "eye")
 
 
 def arange(*bounds: Any, dtype: Any = None, requires_grad: bool = False) -> Any:
     """Return start, start + step, ... below stop; integers where all bounds are.
 
+    Parameters
+    ----------
+    *bounds : number
+        stop; or start, stop; or start, stop, step.
+    dtype : dtype, optional
+        By default int64 where all bounds are integers, else the default dtype.
+    requires_grad : bool
+        Whether gradients are recorded for it.
+
+    Returns
+    -------
+    Tensor, shape (ceil((stop - start) / step),)
+
     Raises
     ------
     UsageError
         If the step is 0.
+    DTypeError
+        If gradients are asked for on integers, or the dtype is not supported.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.arange(0, 1, 0.25)
+    tensor([0.0000, 0.2500, 0.5000, 0.7500])
     """
     start, stop, step = (0, *bounds, 1) if len(bounds) == 1 else (*bounds, 1)[:3]
     if step == 0:
@@ -197,12 +416,64 @@ def arange(*bounds: Any, dtype: Any = None, requires_grad: bool = False) -> Any:
 def linspace(
     start: float, end: float, steps: int, *, dtype: Any = None, requires_grad: bool = False
 ) -> Any:
-    """Return evenly spaced numbers, both ends included."""
+    """Return evenly spaced numbers, both ends included.
+
+    Parameters
+    ----------
+    start, end : float
+    steps : int
+        How many numbers.
+    dtype : dtype, optional
+        By default the default dtype, float32.
+    requires_grad : bool
+        Whether gradients are recorded for it.
+
+    Returns
+    -------
+    Tensor, shape (steps,)
+
+    Raises
+    ------
+    DTypeError
+        If gradients are asked for on integers, or the dtype is not supported.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.linspace(0, 1, 5)
+    tensor([0.0000, 0.2500, 0.5000, 0.7500, 1.0000])
+    """
     return _made(np.linspace(start, end, steps).astype(_dtype(dtype)), requires_grad, "linspace")
 
 
 def logspace(start: float, end: float, steps: int, base: float = 10.0, *, dtype: Any = None) -> Any:
-    """Return base ** x for evenly spaced x."""
+    """Return base ** x for evenly spaced x.
+
+    Parameters
+    ----------
+    start, end : float
+        The first and the last exponent.
+    steps : int
+        How many numbers.
+    base : float
+    dtype : dtype, optional
+        By default the default dtype, float32.
+
+    Returns
+    -------
+    Tensor, shape (steps,)
+
+    Raises
+    ------
+    DTypeError
+        If the dtype is not supported.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.logspace(0, 2, 3)
+    tensor([  1.,  10., 100.])
+    """
     return _made(np.logspace(start, end, steps, base=base).astype(_dtype(dtype)), False, "logspace")
 
 
@@ -212,37 +483,168 @@ def _like(input: Any, dtype: Any) -> tuple[tuple[int, ...], Any]:
 
 
 def zeros_like(input: Any, *, dtype: Any = None, requires_grad: bool = False) -> Any:
-    """Return zeros of the shape and dtype of the operand."""
+    """Return zeros of the shape and dtype of the operand.
+
+    Parameters
+    ----------
+    input : Tensor, shape (...)
+    dtype : dtype, optional
+        By default that of input.
+    requires_grad : bool
+        Whether gradients are recorded for it.
+
+    Returns
+    -------
+    Tensor, shape of input
+
+    Raises
+    ------
+    DTypeError
+        If gradients are asked for on integers, or the dtype is not supported.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.zeros_like(sw.tensor([1, 2]))
+    tensor([0, 0])
+    """
     shape, chosen = _like(input, dtype)
     return zeros(shape, dtype=chosen, requires_grad=requires_grad)
 
 
 def ones_like(input: Any, *, dtype: Any = None, requires_grad: bool = False) -> Any:
-    """Return ones of the shape and dtype of the operand."""
+    """Return ones of the shape and dtype of the operand.
+
+    Parameters
+    ----------
+    input : Tensor, shape (...)
+    dtype : dtype, optional
+        By default that of input.
+    requires_grad : bool
+        Whether gradients are recorded for it.
+
+    Returns
+    -------
+    Tensor, shape of input
+
+    Raises
+    ------
+    DTypeError
+        If gradients are asked for on integers, or the dtype is not supported.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.ones_like(sw.tensor([1, 2]))
+    tensor([1, 1])
+    """
     shape, chosen = _like(input, dtype)
     return ones(shape, dtype=chosen, requires_grad=requires_grad)
 
 
 def empty_like(input: Any, *, dtype: Any = None, requires_grad: bool = False) -> Any:
-    """Return a tensor still to be set, of the shape and dtype of the operand."""
+    """Return a tensor still to be set, of the shape and dtype of the operand.
+
+    Parameters
+    ----------
+    input : Tensor, shape (...)
+    dtype : dtype, optional
+        By default that of input.
+    requires_grad : bool
+        Whether gradients are recorded for it.
+
+    Returns
+    -------
+    Tensor, shape of input
+
+    Raises
+    ------
+    DTypeError
+        If gradients are asked for on integers, or the dtype is not supported.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.empty_like(sw.tensor([1, 2])).shape
+    (2,)
+    """
     return zeros_like(input, dtype=dtype, requires_grad=requires_grad)
 
 
 def full_like(
     input: Any, fill_value: Any, *, dtype: Any = None, requires_grad: bool = False
 ) -> Any:
-    """Return one number everywhere, of the shape and dtype of the operand."""
+    """Return one number everywhere, of the shape and dtype of the operand.
+
+    Parameters
+    ----------
+    input : Tensor, shape (...)
+    fill_value : number or 0-d Tensor
+    dtype : dtype, optional
+        By default that of input.
+    requires_grad : bool
+        Whether gradients are recorded for it.
+
+    Returns
+    -------
+    Tensor, shape of input
+
+    Raises
+    ------
+    DTypeError
+        If gradients are asked for on integers, or the dtype is not supported.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.full_like(sw.tensor([1, 2]), 7)
+    tensor([7, 7])
+    """
     shape, chosen = _like(input, dtype)
     return full(shape, fill_value, dtype=chosen, requires_grad=requires_grad)
 
 
 def clone(input: Any) -> Any:
-    """Return a copy through which gradients flow."""
+    """Return a copy through which gradients flow.
+
+    Parameters
+    ----------
+    input : Tensor, shape (...)
+
+    Returns
+    -------
+    Tensor, shape of input
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> x = sw.tensor([1.0, 2.0])
+    >>> y = sw.clone(x)
+    >>> y[0] = 5.0
+    >>> x
+    tensor([1., 2.])
+    """
     return bind(copy_primitive, (as_value(input),), {})
 
 
 def detach(input: Any) -> Any:
-    """Return the same numbers, in shared memory, without their history."""
+    """Return the same numbers, in shared memory, without their history.
+
+    Parameters
+    ----------
+    input : Tensor, shape (...)
+
+    Returns
+    -------
+    Tensor, shape of input
+        It does not require gradients; a change in place is seen by both.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.detach(sw.tensor([1.0], requires_grad=True)).requires_grad
+    False
+    """
     x = as_value(input)
     if x._value is None:
         return bind(stop_gradient, (x,), {})

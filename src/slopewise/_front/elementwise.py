@@ -113,7 +113,27 @@ mul = _binary("mul", arithmetic.mul)
 
 
 def true_divide(input: Any, other: Any) -> Any:
-    """Return input / other, elementwise; integers become floats."""
+    """Return input / other, elementwise; integers become floats.
+
+    Parameters
+    ----------
+    input, other : Tensor or number, of shapes that broadcast
+
+    Returns
+    -------
+    Tensor, the common shape
+
+    Raises
+    ------
+    ShapeError
+        If the shapes do not broadcast together.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.true_divide(sw.tensor([1, 2]), 4)
+    tensor([0.2500, 0.5000])
+    """
     return apply_binary(arithmetic.div, input, other, 2)
 
 
@@ -133,22 +153,84 @@ ge = _binary("ge", comparison.greater_equal)
 
 
 def add(input: Any, other: Any, *, alpha: float = 1) -> Any:
-    """Return input + alpha * other, elementwise."""
+    """Return input + alpha * other, elementwise.
+
+    Parameters
+    ----------
+    input, other : Tensor or number, of shapes that broadcast
+    alpha : float
+        Factor of other.
+
+    Returns
+    -------
+    Tensor, the common shape
+
+    Raises
+    ------
+    ShapeError
+        If the shapes do not broadcast together.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.add(sw.tensor([1.0, 2.0]), 1.0, alpha=2)
+    tensor([3., 4.])
+    """
     return apply_binary(arithmetic.add, input, other if alpha == 1 else mul(other, alpha))
 
 
 def sub(input: Any, other: Any, *, alpha: float = 1) -> Any:
-    """Return input - alpha * other, elementwise."""
+    """Return input - alpha * other, elementwise.
+
+    Parameters
+    ----------
+    input, other : Tensor or number, of shapes that broadcast
+    alpha : float
+        Factor of other.
+
+    Returns
+    -------
+    Tensor, the common shape
+
+    Raises
+    ------
+    ShapeError
+        If the shapes do not broadcast together.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.sub(sw.tensor([1.0, 2.0]), 1.0, alpha=2)
+    tensor([-1.,  0.])
+    """
     return apply_binary(arithmetic.sub, input, other if alpha == 1 else mul(other, alpha))
 
 
 def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
     """Return input / other, elementwise; rounding_mode "floor" or "trunc" rounds the quotient.
 
+    Parameters
+    ----------
+    input, other : Tensor or number, of shapes that broadcast
+    rounding_mode : {None, "floor", "trunc"}
+        Round not at all, down, or towards 0; rounded, the dtype is that of the operands.
+
+    Returns
+    -------
+    Tensor, the common shape
+
     Raises
     ------
     UsageError
         If the rounding mode is another word.
+    ShapeError
+        If the shapes do not broadcast together.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.div(sw.tensor([-7, 7]), 2, rounding_mode="trunc")
+    tensor([-3,  3])
     """
     if rounding_mode is None:
         return true_divide(input, other)
@@ -165,7 +247,27 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
 
 
 def floor_divide(input: Any, other: Any) -> Any:
-    """Return the quotient rounded down, elementwise."""
+    """Return the quotient rounded down, elementwise.
+
+    Parameters
+    ----------
+    input, other : Tensor or number, of shapes that broadcast
+
+    Returns
+    -------
+    Tensor, the common shape
+
+    Raises
+    ------
+    ShapeError
+        If the shapes do not broadcast together.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.floor_divide(sw.tensor([-7, 7]), 2)
+    tensor([-4,  3])
+    """
     a, b = promote_operands((input, other))
     dtype = a.dtype if isinstance(a, Value) else b.dtype
     return cast(floor(true_divide(a, b)), dtype)
@@ -175,6 +277,26 @@ def pow(input: Any, exponent: Any) -> Any:
     """Return input ** exponent, elementwise; d(x^0)/dx is 0 at 0 too.
 
     Small constant exponents become their own primitives (square, sqrt, reciprocal).
+
+    Parameters
+    ----------
+    input : Tensor or number
+    exponent : Tensor or number, of a shape that broadcasts with input
+
+    Returns
+    -------
+    Tensor, the common shape
+
+    Raises
+    ------
+    ShapeError
+        If the shapes do not broadcast together.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.pow(sw.tensor([1.0, 2.0, 3.0]), 2)
+    tensor([1., 4., 9.])
     """
     if (type(exponent) is int or type(exponent) is float) and isinstance(input, Value):
         if exponent == 2:
@@ -190,7 +312,24 @@ def pow(input: Any, exponent: Any) -> Any:
 
 
 def round(input: Any, *, decimals: int = 0) -> Any:
-    """Return the nearest whole number (ties to even), or `decimals` places."""
+    """Return the nearest whole number (ties to even), or `decimals` places.
+
+    Parameters
+    ----------
+    input : Tensor, shape (...)
+    decimals : int
+        How many places after the point are kept.
+
+    Returns
+    -------
+    Tensor, shape of input
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.round(sw.tensor([0.5, 1.5, 2.6]))
+    tensor([0., 2., 3.])
+    """
     if decimals == 0:
         return apply_unary(arithmetic.round, input, 0)
     scale = 10.0**decimals
@@ -200,10 +339,26 @@ def round(input: Any, *, decimals: int = 0) -> Any:
 def clamp(input: Any, min: Any = None, max: Any = None) -> Any:
     """Return input limited to [min, max]; at an edge the slope is 1.
 
+    Parameters
+    ----------
+    input : Tensor, shape (...)
+    min, max : number or Tensor, optional
+        The bounds; Tensors broadcast with input and get gradients.
+
+    Returns
+    -------
+    Tensor, shape of input, broadcast with the bounds
+
     Raises
     ------
     UsageError
         If neither bound is given.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.clamp(sw.tensor([-2.0, 0.5, 2.0]), -1.0, 1.0)
+    tensor([-1.0000,  0.5000,  1.0000])
     """
     if min is None and max is None:
         raise UsageError(explain("clamp: give min, max or both.", (input,)))
@@ -220,7 +375,28 @@ def clamp(input: Any, min: Any = None, max: Any = None) -> Any:
 
 
 def softplus(input: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
-    """Return ln(1 + exp(beta x)) / beta; exact everywhere, so `threshold` changes nothing."""
+    """Return ln(1 + exp(beta x)) / beta; exact everywhere, so `threshold` changes nothing.
+
+    Source: Dugas et al. (2001), Incorporating second-order functional knowledge, section 3.
+
+    Parameters
+    ----------
+    input : Tensor, shape (...)
+    beta : float
+        Sharpness of the bend.
+    threshold : float
+        Taken for PyTorch's sake.
+
+    Returns
+    -------
+    Tensor, shape of input
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.softplus(sw.tensor([0.0, 100.0]))
+    tensor([  0.6931, 100.0000])
+    """
     del threshold
     if beta == 1:
         return apply_unary(exponential.softplus, input)
@@ -228,7 +404,29 @@ def softplus(input: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
 
 
 def lerp(input: Any, end: Any, weight: Any) -> Any:
-    """Return input + weight * (end - input), elementwise."""
+    """Return input + weight * (end - input), elementwise.
+
+    Parameters
+    ----------
+    input, end : Tensor, of shapes that broadcast
+    weight : Tensor or number
+        0 gives input, 1 gives end.
+
+    Returns
+    -------
+    Tensor, the common shape
+
+    Raises
+    ------
+    ShapeError
+        If the shapes do not broadcast together.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.lerp(sw.tensor([0.0, 1.0]), sw.tensor([4.0, 3.0]), 0.25)
+    tensor([1.0000, 1.5000])
+    """
     return add(input, mul(weight, sub(end, input)))
 
 
@@ -236,6 +434,27 @@ def where(condition: Any, input: Any = None, other: Any = None) -> Any:
     """Return input where the condition holds, else other; the branch not taken gets gradient 0.
 
     With the condition alone, return the indices where it holds, one Tensor for each axis.
+
+    Parameters
+    ----------
+    condition : Tensor of bool, of a shape that broadcasts
+    input, other : Tensor or number, optional, of shapes that broadcast
+
+    Returns
+    -------
+    Tensor, the common shape
+
+    Raises
+    ------
+    ShapeError
+        If the shapes do not broadcast together.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> x = sw.tensor([1.0, -2.0])
+    >>> sw.where(x > 0, x, 0.0)
+    tensor([1., 0.])
     """
     truth = as_value(condition)
     if input is None and other is None:
@@ -272,27 +491,119 @@ def _truth(x: Any) -> Any:
 
 
 def logical_and(input: Any, other: Any) -> Any:
-    """Return whether both operands are true (not 0), elementwise."""
+    """Return whether both operands are true (not 0), elementwise.
+
+    Parameters
+    ----------
+    input, other : Tensor or number, of shapes that broadcast
+
+    Returns
+    -------
+    Tensor of bool, the common shape
+
+    Raises
+    ------
+    ShapeError
+        If the shapes do not broadcast together.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.logical_and(sw.tensor([1, 0]), sw.tensor([2, 2]))
+    tensor([ True, False])
+    """
     return bind(comparison.logical_and, (_truth(input), _truth(other)), {})
 
 
 def logical_or(input: Any, other: Any) -> Any:
-    """Return whether one operand or both are true (not 0), elementwise."""
+    """Return whether one operand or both are true (not 0), elementwise.
+
+    Parameters
+    ----------
+    input, other : Tensor or number, of shapes that broadcast
+
+    Returns
+    -------
+    Tensor of bool, the common shape
+
+    Raises
+    ------
+    ShapeError
+        If the shapes do not broadcast together.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.logical_or(sw.tensor([1, 0]), sw.tensor([0, 0]))
+    tensor([ True, False])
+    """
     return bind(comparison.logical_or, (_truth(input), _truth(other)), {})
 
 
 def logical_xor(input: Any, other: Any) -> Any:
-    """Return whether exactly one operand is true (not 0), elementwise."""
+    """Return whether exactly one operand is true (not 0), elementwise.
+
+    Parameters
+    ----------
+    input, other : Tensor or number, of shapes that broadcast
+
+    Returns
+    -------
+    Tensor of bool, the common shape
+
+    Raises
+    ------
+    ShapeError
+        If the shapes do not broadcast together.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.logical_xor(sw.tensor([1, 0]), sw.tensor([2, 2]))
+    tensor([False,  True])
+    """
     return bind(comparison.logical_xor, (_truth(input), _truth(other)), {})
 
 
 def logical_not(input: Any) -> Any:
-    """Return whether the operand is false (0), elementwise."""
+    """Return whether the operand is false (0), elementwise.
+
+    Parameters
+    ----------
+    input : Tensor, shape (...)
+
+    Returns
+    -------
+    Tensor of bool, shape of input
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.logical_not(sw.tensor([1, 0]))
+    tensor([False,  True])
+    """
     return bind(comparison.logical_not, (_truth(input),), {})
 
 
 def bitwise_not(input: Any) -> Any:
-    """Return the complement: of truth values the opposite, of integers -x - 1."""
+    """Return the complement: of truth values the opposite, of integers -x - 1.
+
+    Parameters
+    ----------
+    input : Tensor of bool or int, shape (...)
+
+    Returns
+    -------
+    Tensor, shape and dtype of input
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.bitwise_not(sw.tensor([True, False]))
+    tensor([False,  True])
+    >>> sw.bitwise_not(sw.tensor([0, 5]))
+    tensor([-1, -6])
+    """
     x = as_value(input)
     return logical_not(x) if x.dtype == BOOL else sub(neg(x), 1)
 
@@ -300,7 +611,31 @@ def bitwise_not(input: Any) -> Any:
 def isclose(
     input: Any, other: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
 ) -> Any:
-    """Return whether |input - other| <= atol + rtol |other|, elementwise."""
+    """Return whether |input - other| <= atol + rtol |other|, elementwise.
+
+    Parameters
+    ----------
+    input, other : Tensor or number, of shapes that broadcast
+    rtol, atol : float
+        Relative and absolute tolerance.
+    equal_nan : bool
+        Whether two NaNs are close.
+
+    Returns
+    -------
+    Tensor of bool, the common shape
+
+    Raises
+    ------
+    ShapeError
+        If the shapes do not broadcast together.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.isclose(sw.tensor([1.0, 2.0]), sw.tensor([1.0, 2.1]))
+    tensor([ True, False])
+    """
     close = le(abs(sub(input, other)), add(mul(abs(other), rtol), atol))
     close = logical_or(close, eq(input, other))
     return logical_or(close, logical_and(isnan(input), isnan(other))) if equal_nan else close
@@ -309,12 +644,55 @@ def isclose(
 def allclose(
     input: Any, other: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
 ) -> bool:
-    """Return whether all elements are close."""
+    """Return whether all elements are close.
+
+    Parameters
+    ----------
+    input, other : Tensor or number, of shapes that broadcast
+    rtol, atol : float
+        Relative and absolute tolerance.
+    equal_nan : bool
+        Whether two NaNs are close.
+
+    Returns
+    -------
+    bool
+
+    Raises
+    ------
+    ShapeError
+        If the shapes do not broadcast together.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.allclose(sw.tensor([1.0, 2.0]), sw.tensor([1.0, 2.1]))
+    False
+    """
     return bool(isclose(input, other, rtol, atol, equal_nan).all())
 
 
 def nan_to_num(input: Any, nan: float = 0.0, posinf: Any = None, neginf: Any = None) -> Any:
-    """Return input with NaN and infinities replaced by numbers."""
+    """Return input with NaN and infinities replaced by numbers.
+
+    Parameters
+    ----------
+    input : Tensor of float, shape (...)
+    nan : float
+        What NaN becomes.
+    posinf, neginf : float, optional
+        What infinities become (default: the largest and smallest number of the dtype).
+
+    Returns
+    -------
+    Tensor, shape of input
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.nan_to_num(sw.tensor([1.0, float("nan"), float("inf")]), posinf=9.0)
+    tensor([1., 0., 9.])
+    """
     x = as_value(input)
     limits = np.finfo(x.dtype)
     out = where(isnan(x), nan, x)

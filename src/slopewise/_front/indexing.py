@@ -148,7 +148,32 @@ def _plan(x: Any, index: Any) -> tuple[list[tuple[int, int, int]], list[int], li
 
 
 def get_at(x: Any, index: Any) -> Any:
-    """Return x[index] by NumPy's rules: numbers, slices, None, ..., integer arrays, masks."""
+    """Return x[index] by NumPy's rules: numbers, slices, None, ..., integer arrays, masks.
+
+    Parameters
+    ----------
+    x : Tensor, shape (...)
+    index : int, slice, None, ..., Tensor, array or list, or a tuple of them
+
+    Returns
+    -------
+    Tensor
+        Of a slice a view, of positions and masks a copy.
+
+    Raises
+    ------
+    IndexRangeError
+        If a position is out of range, there are too many indices, or a mask does not fit.
+    DTypeError
+        If an entry is no index.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> x = sw.tensor([[1, 2], [3, 4]])
+    >>> x[:, 1], x[x > 2]
+    (tensor([2, 4]), tensor([3, 4]))
+    """
     bounds, flips, entries, axes = _plan(x, index)
     arrays = [i for i, e in enumerate(entries) if isinstance(e, (Value, np.ndarray))]
     if not arrays:
@@ -226,7 +251,36 @@ def _positions(x: Any, index: Any) -> np.ndarray[Any, Any] | None:
 
 
 def set_at(x: Any, index: Any, value: Any) -> Any:
-    """Return x with x[index] replaced by `value`; both get their gradients."""
+    """Return x with x[index] replaced by `value`; both get their gradients.
+
+    Parameters
+    ----------
+    x : Tensor, shape (...)
+    index : int, slice, None, ..., Tensor, array or list, or a tuple of them
+    value : Tensor or number
+        Broadcasts to the selection; takes the dtype of x.
+
+    Returns
+    -------
+    Tensor, shape of x
+
+    Raises
+    ------
+    ShapeError
+        If the value does not fit the selection.
+    IndexRangeError
+        If a position is out of range.
+    UsageError
+        If a traced index is not on the leading axes.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> x = sw.tensor([1, 2, 3])
+    >>> x[1:] = 0
+    >>> x
+    tensor([1, 0, 0])
+    """
     target = as_value(x)
     updates = cast(as_value(value), target.dtype)
     positions = _positions(target, index)
@@ -273,17 +327,59 @@ def _set_traced(x: Any, index: Any, updates: Any) -> Any:
 
 
 def scatter_set(input: Any, index: Any, value: Any) -> Any:
-    """Return a copy of input with input[index] replaced (the functional form of x[i] = v)."""
+    """Return a copy of input with input[index] replaced (the functional form of x[i] = v).
+
+    Parameters
+    ----------
+    input : Tensor, shape (...)
+    index : any index of x[...]
+    value : Tensor or number
+        Broadcasts to the selection.
+
+    Returns
+    -------
+    Tensor, shape of input
+
+    Raises
+    ------
+    ShapeError
+        If the value does not fit the selection.
+    IndexRangeError
+        If a position is out of range.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.scatter_set(sw.tensor([1, 2, 3]), 0, 9)
+    tensor([9, 2, 3])
+    """
     return set_at(input, index, value)
 
 
 def dynamic_update_slice(input: Any, update: Any, start: Any) -> Any:
     """Return a copy of input with a block replaced, from a start position on each axis.
 
+    Parameters
+    ----------
+    input : Tensor, shape (n_1, ...)
+    update : Tensor, shape (m_1, ...), m_i <= n_i
+    start : int or 0-d Tensor, or a sequence of them
+        One position for each axis; it is moved so that the block fits.
+
+    Returns
+    -------
+    Tensor, shape of input
+
     Raises
     ------
     ShapeError
         If the block does not have one size for each axis, or is larger than input.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.dynamic_update_slice(sw.zeros(4), sw.ones(2), 1)
+    tensor([0., 1., 1., 0.])
     """
     x, block = as_value(input), as_value(update)
     if block.ndim != x.ndim or any(b > n for b, n in zip(block.shape, x.shape, strict=True)):
@@ -302,7 +398,32 @@ def dynamic_update_slice(input: Any, update: Any, start: Any) -> Any:
 
 
 def index_select(input: Any, dim: int, index: Any) -> Any:
-    """Return the entries of one axis at the given positions."""
+    """Return the entries of one axis at the given positions.
+
+    Parameters
+    ----------
+    input : Tensor, shape (..., n, ...)
+    dim : int
+        The axis.
+    index : Tensor of int, shape (m,)
+
+    Returns
+    -------
+    Tensor, shape (..., m, ...)
+
+    Raises
+    ------
+    DTypeError
+        If the positions are not integers.
+    IndexRangeError
+        If a position or the axis is out of range.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.index_select(sw.tensor([5, 6, 7]), 0, sw.tensor([2, 0]))
+    tensor([7, 5])
+    """
     x = as_value(input)
     axis = settle_axis(dim, x.ndim, "index_select")
     positions = settle_index(index, x.shape[axis], "index_select")
@@ -328,10 +449,33 @@ def _grid(shape: tuple[int, ...], axis: int, index: Any) -> list[Any]:
 def gather(input: Any, dim: int, index: Any) -> Any:
     """Return out[i][j] = input[index[i][j]][j] (for dim 0): one position for each output element.
 
+    Parameters
+    ----------
+    input : Tensor, shape (..., n, ...)
+    dim : int
+        The axis along which is picked.
+    index : Tensor of int, shape (..., m, ...)
+        As many axes as input, and no longer than it on the others.
+
+    Returns
+    -------
+    Tensor, shape of index
+
     Raises
     ------
+    DTypeError
+        If the positions are not integers.
+    IndexRangeError
+        If a position or the axis is out of range.
     ShapeError
         If the index has another number of axes or is longer on another axis.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.gather(sw.tensor([[1, 2], [3, 4]]), 1, sw.tensor([[0], [1]]))
+    tensor([[1],
+            [4]])
     """
     x = as_value(input)
     axis = settle_axis(dim, x.ndim, "gather")
@@ -356,7 +500,34 @@ def _check_grid(x: Any, index: Any, axis: int, operation: str) -> None:
 
 
 def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
-    """Return the elements at positions along one axis; other axes broadcast."""
+    """Return the elements at positions along one axis; other axes broadcast.
+
+    Parameters
+    ----------
+    input : Tensor, shape (..., n, ...)
+    indices : Tensor of int, shape (..., m, ...)
+        As argsort and argmax(keepdim=True) give them.
+    dim : int, optional
+        The axis; left out, both operands are taken as vectors.
+
+    Returns
+    -------
+    Tensor, shape (..., m, ...)
+
+    Raises
+    ------
+    DTypeError
+        If the positions are not integers.
+    IndexRangeError
+        If a position or the axis is out of range.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.take_along_dim(sw.tensor([[1, 2], [3, 4]]), sw.tensor([[1], [0]]), 1)
+    tensor([[2],
+            [3]])
+    """
     x = as_value(input)
     if dim is None:
         return gather(flatten(x), 0, flatten(as_value(indices)))
@@ -370,7 +541,36 @@ def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
 
 
 def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Any:
-    """Return input with src added at positions along one axis; repeated positions add up."""
+    """Return input with src added at positions along one axis; repeated positions add up.
+
+    Parameters
+    ----------
+    input : Tensor, shape (..., n, ...)
+    dim : int
+        The axis along which is written.
+    index : Tensor of int, shape (..., m, ...)
+        As many axes as input, and no longer than it on the others.
+    src : Tensor, shape of index or larger
+
+    Returns
+    -------
+    Tensor, shape of input
+
+    Raises
+    ------
+    DTypeError
+        If the positions are not integers.
+    IndexRangeError
+        If a position or the axis is out of range.
+    ShapeError
+        If the shapes do not fit.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.scatter_add(sw.zeros(3), 0, sw.tensor([0, 0, 2]), sw.ones(3))
+    tensor([2., 0., 1.])
+    """
     x, updates = as_value(input), as_value(src)
     axis = settle_axis(dim, x.ndim, "scatter_add")
     positions = settle_index(index, x.shape[axis], "scatter_add")
@@ -383,7 +583,36 @@ def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Any:
 
 
 def scatter(input: Any, dim: int, index: Any, src: Any) -> Any:
-    """Return input with src (or one number) written at positions along one axis."""
+    """Return input with src (or one number) written at positions along one axis.
+
+    Parameters
+    ----------
+    input : Tensor, shape (..., n, ...)
+    dim : int
+        The axis along which is written.
+    index : Tensor of int, shape (..., m, ...)
+        As many axes as input, and no longer than it on the others.
+    src : Tensor, shape of index or larger, or a number
+
+    Returns
+    -------
+    Tensor, shape of input
+
+    Raises
+    ------
+    DTypeError
+        If the positions are not integers.
+    IndexRangeError
+        If a position or the axis is out of range.
+    ShapeError
+        If the shapes do not fit.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.scatter(sw.zeros(3), 0, sw.tensor([0, 2]), 5.0)
+    tensor([5., 0., 5.])
+    """
     x, updates = as_value(input), as_value(src)
     axis = settle_axis(dim, x.ndim, "scatter")
     positions = settle_index(index, x.shape[axis], "scatter")
@@ -398,7 +627,35 @@ def scatter(input: Any, dim: int, index: Any, src: Any) -> Any:
 
 
 def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: float = 1) -> Any:
-    """Return input with alpha * source added at entries of one axis; repeated entries add up."""
+    """Return input with alpha * source added at entries of one axis; repeated entries add up.
+
+    Parameters
+    ----------
+    input : Tensor, shape (..., n, ...)
+    dim : int
+        The axis.
+    index : Tensor of int, shape (m,)
+    source : Tensor, shape (..., m, ...)
+    alpha : float
+        Factor of the source.
+
+    Returns
+    -------
+    Tensor, shape of input
+
+    Raises
+    ------
+    DTypeError
+        If the positions are not integers.
+    IndexRangeError
+        If a position or the axis is out of range.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.index_add(sw.zeros(3), 0, sw.tensor([0, 0]), sw.ones(2))
+    tensor([2., 0., 0.])
+    """
     x, updates = as_value(input), as_value(source)
     axis = settle_axis(dim, x.ndim, "index_add")
     positions = settle_index(index, x.shape[axis], "index_add")
@@ -412,7 +669,33 @@ def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: float = 1
 
 
 def index_fill(input: Any, dim: int, index: Any, value: Any) -> Any:
-    """Return input with one number at entries of one axis."""
+    """Return input with one number at entries of one axis.
+
+    Parameters
+    ----------
+    input : Tensor, shape (..., n, ...)
+    dim : int
+        The axis.
+    index : Tensor of int, shape (m,)
+    value : number or 0-d Tensor
+
+    Returns
+    -------
+    Tensor, shape of input
+
+    Raises
+    ------
+    DTypeError
+        If the positions are not integers.
+    IndexRangeError
+        If a position or the axis is out of range.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.index_fill(sw.zeros(3), 0, sw.tensor([1]), 7.0)
+    tensor([0., 7., 0.])
+    """
     x = as_value(input)
     axis = settle_axis(dim, x.ndim, "index_fill")
     chosen = np.zeros(x.shape[axis], bool)
@@ -422,21 +705,89 @@ def index_fill(input: Any, dim: int, index: Any, value: Any) -> Any:
 
 
 def masked_fill(input: Any, mask: Any, value: Any) -> Any:
-    """Return input with `value` where the mask is true; no gradient flows there."""
+    """Return input with `value` where the mask is true; no gradient flows there.
+
+    Parameters
+    ----------
+    input : Tensor, shape (...)
+    mask : Tensor of bool, of a shape that broadcasts to that of input
+    value : number or 0-d Tensor
+
+    Returns
+    -------
+    Tensor, shape of input
+
+    Raises
+    ------
+    ShapeError
+        If the shapes do not broadcast together.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> x = sw.tensor([1.0, -2.0])
+    >>> sw.masked_fill(x, x < 0, 0.0)
+    tensor([1., 0.])
+    """
     x = as_value(input)
     filling = value if not isinstance(value, Value) else cast(value, x.dtype)
     return where(mask, filling, x)
 
 
 def masked_select(input: Any, mask: Any) -> Any:
-    """Return the elements where the mask is true, as a vector."""
+    """Return the elements where the mask is true, as a vector.
+
+    Parameters
+    ----------
+    input : Tensor, shape (...)
+    mask : Tensor of bool, of a shape that broadcasts to that of input
+
+    Returns
+    -------
+    Tensor, shape (number of true entries,)
+
+    Raises
+    ------
+    ShapeError
+        If the mask does not broadcast to the shape of input.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> x = sw.tensor([1.0, -2.0, 3.0])
+    >>> sw.masked_select(x, x > 0)
+    tensor([1., 3.])
+    """
     x = as_value(input)
     truth = broadcast_to(cast(as_value(mask), BOOL), x.shape)
     return get_at(x, truth)
 
 
 def nonzero(input: Any, *, as_tuple: bool = False) -> Any:
-    """Return the positions of the elements that are not 0: a table, or one Tensor for each axis."""
+    """Return the positions of the elements that are not 0: a table, or one Tensor for each axis.
+
+    Parameters
+    ----------
+    input : Tensor, shape (...)
+    as_tuple : bool
+        Return one vector of positions for each axis.
+
+    Returns
+    -------
+    Tensor of int64, shape (m, ndim), or a tuple of ndim Tensors, shape (m,)
+
+    Raises
+    ------
+    TraceError
+        If the function is traced, since the shape depends on the values.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.nonzero(sw.tensor([0, 3, 5]))
+    tensor([[1],
+            [2]])
+    """
     found = np.nonzero(read_array(as_value(input)))
     if as_tuple:
         return tuple(as_value(f) for f in found)
@@ -446,10 +797,31 @@ def nonzero(input: Any, *, as_tuple: bool = False) -> Any:
 def one_hot(tensor: Any, num_classes: int = -1) -> Any:
     """Return a table with a 1 at each class number.
 
+    Parameters
+    ----------
+    tensor : Tensor of int, shape (...)
+    num_classes : int
+        By default, the largest class number plus 1.
+
+    Returns
+    -------
+    Tensor of int64, shape (..., num_classes)
+
     Raises
     ------
     DomainError
         If a class number is negative or not below num_classes.
+    DTypeError
+        If the class numbers are not integers.
+    UsageError
+        If the tensor is traced and num_classes is left out.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.one_hot(sw.tensor([0, 2]))
+    tensor([[1, 0, 0],
+            [0, 0, 1]])
     """
     x = as_value(tensor)
     if x.dtype.kind not in "iu":
@@ -470,7 +842,33 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Any:
 
 
 def argsort(input: Any, dim: int = -1, descending: bool = False, stable: bool = True) -> Any:
-    """Return the order that sorts one axis; equal elements keep their order."""
+    """Return the order that sorts one axis; equal elements keep their order.
+
+    Parameters
+    ----------
+    input : Tensor, shape (...)
+    dim : int
+        The axis to sort.
+    descending : bool
+        Sort from the largest to the smallest.
+    stable : bool
+        Taken for PyTorch's sake; the order is always stable.
+
+    Returns
+    -------
+    Tensor of int64, shape of input
+
+    Raises
+    ------
+    IndexRangeError
+        If the axis does not exist.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.argsort(sw.tensor([3.0, 1.0, 2.0]))
+    tensor([1, 2, 0])
+    """
     del stable
     x = as_value(input)
     if x.ndim == 0:
@@ -480,7 +878,34 @@ def argsort(input: Any, dim: int = -1, descending: bool = False, stable: bool = 
 
 
 def sort(input: Any, dim: int = -1, descending: bool = False, stable: bool = True) -> Any:
-    """Return the sorted elements of one axis, and where they came from."""
+    """Return the sorted elements of one axis, and where they came from.
+
+    Parameters
+    ----------
+    input : Tensor, shape (...)
+    dim : int
+        The axis to sort.
+    descending : bool
+        Sort from the largest to the smallest.
+    stable : bool
+        Taken for PyTorch's sake; the order is always stable.
+
+    Returns
+    -------
+    Extremum
+        `values` and `indices`, each of the shape of input.
+
+    Raises
+    ------
+    IndexRangeError
+        If the axis does not exist.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.sort(sw.tensor([3.0, 1.0, 2.0])).values
+    tensor([1., 2., 3.])
+    """
     x = as_value(input)
     order = argsort(x, dim, descending, stable)
     return Extremum(gather(x, dim, order) if x.ndim else x, order)
@@ -489,10 +914,35 @@ def sort(input: Any, dim: int = -1, descending: bool = False, stable: bool = Tru
 def topk(input: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Any:
     """Return the k largest (or smallest) elements of one axis, in order, and their positions.
 
+    Parameters
+    ----------
+    input : Tensor, shape (..., n, ...)
+    k : int
+        How many.
+    dim : int
+        The axis.
+    largest : bool
+        Take the largest ones, or else the smallest.
+    sorted : bool
+        Taken for PyTorch's sake; the result is always in order.
+
+    Returns
+    -------
+    Extremum
+        `values` and `indices`, each of shape (..., k, ...).
+
     Raises
     ------
     ShapeError
-        If the axis has fewer than k elements.
+        If the axis has fewer than k elements, or k is negative.
+    IndexRangeError
+        If the axis does not exist.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.topk(sw.tensor([3.0, 1.0, 2.0]), 2)
+    Extremum(values=tensor([3., 2.]), indices=tensor([0, 2]))
     """
     del sorted
     x = as_value(input)

@@ -79,10 +79,27 @@ _SINGULAR = (
 def inv(A: Any) -> Any:
     """Return the inverse matrices.
 
+    Parameters
+    ----------
+    A : Tensor, shape (..., n, n)
+
+    Returns
+    -------
+    Tensor, shape (..., n, n)
+
     Raises
     ------
     DomainError
         If a matrix is singular.
+    ShapeError
+        If the matrices are not square.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.linalg.inv(sw.tensor([[2.0, 0.0], [0.0, 4.0]]))
+    tensor([[0.5000, 0.0000],
+            [0.0000, 0.2500]])
     """
     return _apply(ops.inv, (_matrix(A, "inv"),), _SINGULAR)
 
@@ -93,12 +110,27 @@ inverse = inv
 def solve(A: Any, B: Any) -> Any:
     """Return X with A X = B; B holds vectors (one axis less) or matrices.
 
+    Parameters
+    ----------
+    A : Tensor, shape (..., n, n)
+    B : Tensor, shape (n,), (..., n) or (..., n, k)
+
+    Returns
+    -------
+    Tensor, shape of B, batches broadcast
+
     Raises
     ------
     DomainError
         If a matrix is singular.
     ShapeError
         If the sizes differ.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.linalg.solve(sw.tensor([[2.0, 0.0], [0.0, 4.0]]), sw.tensor([2.0, 2.0]))
+    tensor([1.0000, 0.5000])
     """
     a, b = promote_operands((_matrix(A, "solve"), as_value(B)))
     vector = b.ndim == 1 or (b.ndim == a.ndim - 1 and b.shape == a.shape[:-1])
@@ -114,17 +146,79 @@ def solve(A: Any, B: Any) -> Any:
 
 
 def det(A: Any) -> Any:
-    """Return the determinants; the gradient is the adjugate's transpose, at singular A too."""
+    """Return the determinants; the gradient is the adjugate's transpose, at singular A too.
+
+    Parameters
+    ----------
+    A : Tensor, shape (..., n, n)
+
+    Returns
+    -------
+    Tensor, shape (...)
+
+    Raises
+    ------
+    ShapeError
+        If the matrices are not square.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.det(sw.tensor([[2.0, 1.0], [0.0, 3.0]]))
+    tensor(6.)
+    """
     return bind(ops.det, (_matrix(A, "det"),), {})
 
 
 def slogdet(A: Any) -> Slogdet:
-    """Return the sign and the logarithm of the absolute determinant."""
+    """Return the sign and the logarithm of the absolute determinant.
+
+    Parameters
+    ----------
+    A : Tensor, shape (..., n, n)
+
+    Returns
+    -------
+    Slogdet
+        `sign` and `logabsdet`, each a Tensor of shape (...).
+
+    Raises
+    ------
+    ShapeError
+        If the matrices are not square.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sign, size = sw.slogdet(sw.tensor([[-2.0, 0.0], [0.0, 2.0]]))
+    >>> sign.item(), round(size.item(), 4)
+    (-1.0, 1.3863)
+    """
     return Slogdet(*bind(ops.slogdet, (_matrix(A, "slogdet"),), {}))
 
 
 def logdet(A: Any) -> Any:
-    """Return the logarithm of the determinant (NaN where it is negative)."""
+    """Return the logarithm of the determinant (NaN where it is negative).
+
+    Parameters
+    ----------
+    A : Tensor, shape (..., n, n)
+
+    Returns
+    -------
+    Tensor, shape (...)
+
+    Raises
+    ------
+    ShapeError
+        If the matrices are not square.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.logdet(sw.eye(2))
+    tensor(0.)
+    """
     from slopewise._front.elementwise import where
 
     sign, size = slogdet(A)
@@ -134,10 +228,32 @@ def logdet(A: Any) -> Any:
 def cholesky(A: Any, *, upper: bool = False) -> Any:
     """Return L with A = L L^T, for positive definite A.
 
+    Source: Murray (2016), Differentiation of the Cholesky decomposition, equation 8 (the
+    derivative).
+
+    Parameters
+    ----------
+    A : Tensor, shape (..., n, n)
+    upper : bool
+        Return the transpose of L.
+
+    Returns
+    -------
+    Tensor, shape (..., n, n)
+
     Raises
     ------
     DomainError
         If a matrix is not positive definite.
+    ShapeError
+        If the matrices are not square.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.linalg.cholesky(sw.tensor([[4.0, 2.0], [2.0, 5.0]]))
+    tensor([[2., 0.],
+            [1., 2.]])
     """
     hint = "a matrix is not positive definite. Add a small multiple of the identity to it."
     out = _apply(ops.cholesky, (_matrix(A, "cholesky"),), hint)
@@ -147,10 +263,31 @@ def cholesky(A: Any, *, upper: bool = False) -> Any:
 def qr(A: Any, mode: str = "reduced") -> Qr:
     """Return Q with orthonormal columns and upper triangular R, A = Q R (at least as many rows).
 
+    Source: Walter & Lehmann (2010), Algorithmic differentiation of linear algebra, section 2.2 (the
+    derivative).
+
+    Parameters
+    ----------
+    A : Tensor, shape (..., m, n), m >= n
+    mode : str
+        Only "reduced".
+
+    Returns
+    -------
+    Qr
+        `Q`, shape (..., m, n), and `R`, shape (..., n, n).
+
     Raises
     ------
     ShapeError
-        If the matrix has more columns than rows.
+        If the matrix has more columns than rows, or the mode is another one.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> q, r = sw.linalg.qr(sw.tensor([[3.0, 1.0], [4.0, 2.0]]))
+    >>> sw.allclose(q @ r, sw.tensor([[3.0, 1.0], [4.0, 2.0]]), atol=1e-6)
+    True
     """
     a = _matrix(A, "qr", square=False)
     if mode != "reduced" or a.shape[-2] < a.shape[-1]:
@@ -165,22 +302,86 @@ def eigh(A: Any) -> Eigh:
 
     The derivative of eigenvectors does not exist where eigenvalues are equal, and says so; for
     functions of the eigenvalues alone use `eigvalsh`.
+
+    Source: Giles (2008), Collected matrix derivative results, section 3.1 (the derivative).
+
+    Parameters
+    ----------
+    A : Tensor, shape (..., n, n)
+
+    Returns
+    -------
+    Eigh
+        `eigenvalues`, shape (..., n), rising; `eigenvectors`, shape (..., n, n), as columns.
+
+    Raises
+    ------
+    ShapeError
+        If the matrices are not square.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.linalg.eigh(sw.tensor([[2.0, 0.0], [0.0, 1.0]])).eigenvalues
+    tensor([1., 2.])
     """
     return Eigh(*bind(ops.eigh, (_matrix(A, "eigh"),), {}))
 
 
 def eigvalsh(A: Any) -> Any:
-    """Return the eigenvalues of symmetric matrices, in rising order."""
+    """Return the eigenvalues of symmetric matrices, in rising order.
+
+    Parameters
+    ----------
+    A : Tensor, shape (..., n, n)
+
+    Returns
+    -------
+    Tensor, shape (..., n)
+
+    Raises
+    ------
+    ShapeError
+        If the matrices are not square.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.linalg.eigvalsh(sw.tensor([[2.0, 0.0], [0.0, 1.0]]))
+    tensor([1., 2.])
+    """
     return bind(ops.eigvalsh, (_matrix(A, "eigvalsh"),), {})
 
 
 def svd(A: Any, full_matrices: bool = False) -> Svd:
     """Return the reduced singular value decomposition.
 
+    Source: Townsend (2016), Differentiating the singular value decomposition, section 2.
+
+    Parameters
+    ----------
+    A : Tensor, shape (..., m, n)
+    full_matrices : bool
+        Only False is supported.
+
+    Returns
+    -------
+    Svd
+        `U`, shape (..., m, k), `S`, shape (..., k), falling, and `Vh`, shape (..., k, n), with k
+        the smaller of m and n.
+
     Raises
     ------
     UsageError
         If the full matrices are asked for.
+    ShapeError
+        If there are fewer than two axes.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.linalg.svd(sw.tensor([[3.0, 0.0], [0.0, 4.0]])).S
+    tensor([4., 3.])
     """
     if full_matrices:
         raise UsageError(explain("svd: only full_matrices=False."))
@@ -188,12 +389,54 @@ def svd(A: Any, full_matrices: bool = False) -> Svd:
 
 
 def svdvals(A: Any) -> Any:
-    """Return the singular values, in falling order."""
+    """Return the singular values, in falling order.
+
+    Parameters
+    ----------
+    A : Tensor, shape (..., m, n)
+
+    Returns
+    -------
+    Tensor, shape (..., min(m, n))
+
+    Raises
+    ------
+    ShapeError
+        If there are fewer than two axes.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.linalg.svdvals(sw.tensor([[3.0, 0.0], [0.0, 4.0]]))
+    tensor([4., 3.])
+    """
     return bind(ops.svdvals, (_matrix(A, "svdvals", square=False),), {})
 
 
 def pinv(A: Any, rcond: float = 1e-15) -> Any:
-    """Return the pseudo-inverse, through the singular value decomposition."""
+    """Return the pseudo-inverse, through the singular value decomposition.
+
+    Parameters
+    ----------
+    A : Tensor, shape (..., m, n)
+    rcond : float
+        Singular values up to rcond times the largest one count as 0.
+
+    Returns
+    -------
+    Tensor, shape (..., n, m)
+
+    Raises
+    ------
+    ShapeError
+        If there are fewer than two axes.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.pinverse(sw.tensor([[2.0]]))
+    tensor([[0.5000]])
+    """
     from slopewise._front.elementwise import where
 
     u, s, vh = svd(A)
@@ -206,12 +449,60 @@ pinverse = pinv
 
 
 def trace(A: Any) -> Any:
-    """Return the sum of the diagonal."""
+    """Return the sum of the diagonal.
+
+    Parameters
+    ----------
+    A : Tensor, shape (..., n, m)
+
+    Returns
+    -------
+    Tensor, shape (...)
+
+    Raises
+    ------
+    IndexRangeError
+        If there are fewer than two axes.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.trace(sw.tensor([[1.0, 2.0], [3.0, 4.0]]))
+    tensor(5.)
+    """
     return reduction.sum(diagonal(A, 0, -2, -1), -1)
 
 
 def vector_norm(x: Any, ord: Any = 2, dim: Axes = None, keepdim: bool = False) -> Any:
-    """Return the norm of vectors; the gradient of the 2-norm at 0 is 0."""
+    """Return the norm of vectors; the gradient of the 2-norm at 0 is 0.
+
+    Parameters
+    ----------
+    x : Tensor, shape (...)
+    ord : float
+        Which norm: 1, 2, inf, -inf, 0 (the number of elements that are not 0) or another number.
+    dim : int or sequence of int, optional
+        The axes to reduce (default: all).
+    keepdim : bool
+        Keep reduced axes with size 1.
+
+    Returns
+    -------
+    Tensor, shape without the reduced axes
+
+    Raises
+    ------
+    DTypeError
+        If x does not hold floats.
+    IndexRangeError
+        If an axis does not exist.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.linalg.vector_norm(sw.tensor([3.0, 4.0]))
+    tensor(5.)
+    """
     return reduction.norm(x, ord, dim, keepdim)
 
 
@@ -220,10 +511,33 @@ def matrix_norm(
 ) -> Any:
     """Return the norm of matrices: "fro", "nuc", 2, -2, 1, -1, inf or -inf.
 
+    Parameters
+    ----------
+    A : Tensor, shape (..., n, m)
+    ord : str or float
+        Which norm: 2 and -2 are the largest and the smallest singular value, "nuc" their sum, 1 and
+        inf the largest sum of a column and of a row.
+    dim : pair of int
+        The axes of the matrices; the last two for 2, -2 and "nuc".
+    keepdim : bool
+        Keep the two axes with size 1; not for 2, -2 and "nuc".
+
+    Returns
+    -------
+    Tensor, shape (...)
+
     Raises
     ------
     UsageError
-        If the order is another one.
+        If the order is another one, or does not go with `dim` and `keepdim`.
+    ShapeError
+        If there are fewer than two axes.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.linalg.matrix_norm(sw.tensor([[3.0, 0.0], [0.0, 4.0]]), "nuc")
+    tensor(7.)
     """
     x = _matrix(A, "matrix_norm", square=False)
     if ord == "fro":
@@ -245,20 +559,95 @@ def matrix_norm(
 
 
 def norm(A: Any, ord: Any = None, dim: Axes = None, keepdim: bool = False) -> Any:
-    """Return the norm of a vector or a matrix (by default of all elements)."""
+    """Return the norm of a vector or a matrix (by default of all elements).
+
+    Parameters
+    ----------
+    A : Tensor, shape (...)
+    ord : float or str, optional
+        Of a matrix as in `matrix_norm`, else as in `vector_norm` (default 2).
+    dim : int or sequence of int, optional
+        The axes of a vector norm.
+    keepdim : bool
+        Keep reduced axes with size 1.
+
+    Returns
+    -------
+    Tensor, shape without the reduced axes
+
+    Raises
+    ------
+    DTypeError
+        If A does not hold floats.
+    UsageError
+        If the order of a matrix norm is not known.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.linalg.norm(sw.tensor([3.0, 4.0]))
+    tensor(5.)
+    """
     if ord is None or dim is not None or as_value(A).ndim != 2:
         return reduction.norm(A, 2 if ord is None else ord, dim, keepdim)
     return matrix_norm(A, ord, keepdim=keepdim)
 
 
 def cdist(x1: Any, x2: Any, p: float = 2.0) -> Any:
-    """Return the distances between all rows of two sets; the gradient at distance 0 is 0."""
+    """Return the distances between all rows of two sets; the gradient at distance 0 is 0.
+
+    Parameters
+    ----------
+    x1 : Tensor, shape (..., n, d)
+    x2 : Tensor, shape (..., m, d)
+    p : float
+        Which norm measures the distance.
+
+    Returns
+    -------
+    Tensor, shape (..., n, m)
+
+    Raises
+    ------
+    ShapeError
+        If the shapes do not fit.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.cdist(sw.tensor([[0.0, 0.0]]), sw.tensor([[3.0, 4.0], [0.0, 1.0]]))
+    tensor([[5., 1.]])
+    """
     a, b = promote_operands((as_value(x1), as_value(x2)))
     return reduction.norm(unsqueeze(a, -2) - unsqueeze(b, -3), p, -1)
 
 
 def matrix_power(A: Any, n: int) -> Any:
-    """Return A multiplied with itself n times (inverted for negative n)."""
+    """Return A multiplied with itself n times (inverted for negative n).
+
+    Parameters
+    ----------
+    A : Tensor, shape (..., n, n)
+    n : int
+
+    Returns
+    -------
+    Tensor, shape (..., n, n)
+
+    Raises
+    ------
+    DomainError
+        If n is negative and a matrix is singular.
+    ShapeError
+        If the matrices are not square.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.linalg.matrix_power(sw.tensor([[1.0, 1.0], [0.0, 1.0]]), 3)
+    tensor([[1., 3.],
+            [0., 1.]])
+    """
     base = _matrix(A, "matrix_power") if n >= 0 else inv(A)
     out: Any = None
     for bit in bin(abs(n))[2:]:

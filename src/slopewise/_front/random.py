@@ -14,7 +14,8 @@ import numpy as np
 from slopewise._core.source import explain
 from slopewise._core.state import state
 from slopewise._core.value import new_value
-from slopewise._front.creation import refuse_device, require_float, settle_shape
+from slopewise._front.creation import require_float, settle_shape
+from slopewise._front.devices import refuse_device
 from slopewise._front.operands import as_dtype, as_value, read_array
 from slopewise._ops.random import random_integers, random_normal, random_uniform
 from slopewise.errors import DomainError, UsageError
@@ -39,21 +40,75 @@ class Generator:
         self._draws = 0
 
     def manual_seed(self, seed: int) -> Generator:
-        """Start again from a seed; return the generator."""
+        """Start again from a seed; return the generator.
+
+        Parameters
+        ----------
+        seed : int
+
+        Returns
+        -------
+        Generator
+
+        Examples
+        --------
+        >>> import slopewise as sw
+        >>> sw.Generator().manual_seed(3).initial_seed()
+        3
+        """
         with self._lock:
             self._seed, self._draws = int(seed), 0
         return self
 
     def initial_seed(self) -> int:
-        """Return the seed."""
+        """Return the seed.
+
+        Returns
+        -------
+        int
+
+        Examples
+        --------
+        >>> import slopewise as sw
+        >>> sw.Generator().initial_seed()
+        0
+        """
         return self._seed
 
     def get_state(self) -> tuple[int, int]:
-        """Return the seed and the number of draws taken."""
+        """Return the seed and the number of draws taken.
+
+        Returns
+        -------
+        tuple of int
+            The seed, and the number of draws.
+
+        Examples
+        --------
+        >>> import slopewise as sw
+        >>> generator = sw.Generator().manual_seed(3)
+        >>> _ = sw.rand(2, generator=generator)
+        >>> generator.get_state()
+        (3, 1)
+        """
         return self._seed, self._draws
 
     def set_state(self, new_state: tuple[int, int]) -> None:
-        """Go back (or ahead) to a state."""
+        """Go back (or ahead) to a state.
+
+        Parameters
+        ----------
+        new_state : tuple of int
+            The seed, and the number of draws, as `get_state` returns them.
+
+        Examples
+        --------
+        >>> import slopewise as sw
+        >>> generator = sw.Generator()
+        >>> generator.set_state((3, 5))
+        >>> generator.get_state()
+        (3, 5)
+        """
         with self._lock:
             self._seed, self._draws = int(new_state[0]), int(new_state[1])
 
@@ -71,6 +126,15 @@ default_generator = Generator()
 def manual_seed(seed: int) -> Generator:
     """Seed the global generator; everything random after it repeats bit for bit.
 
+    Parameters
+    ----------
+    seed : int
+
+    Returns
+    -------
+    Generator
+        The global one.
+
     Examples
     --------
     >>> import slopewise as sw
@@ -84,17 +148,57 @@ def manual_seed(seed: int) -> Generator:
 
 
 def initial_seed() -> int:
-    """Return the seed of the global generator."""
+    """Return the seed of the global generator.
+
+    Returns
+    -------
+    int
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> _ = sw.manual_seed(7)
+    >>> sw.initial_seed()
+    7
+    """
     return default_generator.initial_seed()
 
 
 def get_rng_state() -> tuple[int, int]:
-    """Return the state of the global generator."""
+    """Return the state of the global generator.
+
+    Returns
+    -------
+    tuple of int
+        The seed, and the number of draws taken.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> _ = sw.manual_seed(7)
+    >>> sw.get_rng_state()
+    (7, 0)
+    """
     return default_generator.get_state()
 
 
 def set_rng_state(new_state: tuple[int, int]) -> None:
-    """Set the state of the global generator."""
+    """Set the state of the global generator.
+
+    Parameters
+    ----------
+    new_state : tuple of int
+        The seed, and the number of draws, as `get_rng_state` returns them.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> before = sw.get_rng_state()
+    >>> a = sw.rand(2)
+    >>> sw.set_rng_state(before)
+    >>> (sw.rand(2) == a).all().item()
+    True
+    """
     default_generator.set_state(new_state)
 
 
@@ -133,7 +237,37 @@ def rand(
     *size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False,
     generator: Generator | None = None,
 ) -> Any:  # fmt: skip
-    """Return uniform numbers in [0, 1)."""
+    """Return uniform numbers in [0, 1).
+
+    Parameters
+    ----------
+    *size : int, or one sequence of int
+    dtype : dtype, optional
+        By default the default dtype, float32.
+    device : optional
+        Only the CPU.
+    requires_grad : bool
+        Whether gradients are recorded for it.
+    generator : Generator, optional
+        By default the global one.
+
+    Returns
+    -------
+    Tensor, shape (*size)
+
+    Raises
+    ------
+    UsageError
+        If the device is not the CPU.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> _ = sw.manual_seed(0)
+    >>> x = sw.rand(100)
+    >>> bool((x >= 0).all() and (x < 1).all())
+    True
+    """
     refuse_device(device)
     return _finish(uniform_array(settle_shape(size), dtype, generator), requires_grad, "rand")
 
@@ -142,19 +276,83 @@ def randn(
     *size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False,
     generator: Generator | None = None,
 ) -> Any:  # fmt: skip
-    """Return standard normal numbers."""
+    """Return standard normal numbers.
+
+    Source: Box & Muller (1958), A note on the generation of random normal deviates.
+
+    Parameters
+    ----------
+    *size : int, or one sequence of int
+    dtype : dtype, optional
+        By default the default dtype, float32.
+    device : optional
+        Only the CPU.
+    requires_grad : bool
+        Whether gradients are recorded for it.
+    generator : Generator, optional
+        By default the global one.
+
+    Returns
+    -------
+    Tensor, shape (*size)
+
+    Raises
+    ------
+    UsageError
+        If the device is not the CPU.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.randn(2, 3).shape
+    (2, 3)
+    """
     refuse_device(device)
     return _finish(normal_array(settle_shape(size), dtype, generator), requires_grad, "randn")
 
 
 def rand_like(input: Any, *, dtype: Any = None) -> Any:
-    """Return uniform numbers in the shape of the operand."""
+    """Return uniform numbers in the shape of the operand.
+
+    Parameters
+    ----------
+    input : Tensor, shape (...)
+    dtype : dtype, optional
+        By default that of input.
+
+    Returns
+    -------
+    Tensor, shape of input
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.rand_like(sw.zeros(2, 3)).shape
+    (2, 3)
+    """
     x = as_value(input)
     return rand(x.shape, dtype=x.dtype if dtype is None else dtype)
 
 
 def randn_like(input: Any, *, dtype: Any = None) -> Any:
-    """Return standard normal numbers in the shape of the operand."""
+    """Return standard normal numbers in the shape of the operand.
+
+    Parameters
+    ----------
+    input : Tensor, shape (...)
+    dtype : dtype, optional
+        By default that of input.
+
+    Returns
+    -------
+    Tensor, shape of input
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.randn_like(sw.zeros(2, 3)).shape
+    (2, 3)
+    """
     x = as_value(input)
     return randn(x.shape, dtype=x.dtype if dtype is None else dtype)
 
@@ -162,10 +360,29 @@ def randn_like(input: Any, *, dtype: Any = None) -> Any:
 def randint(*bounds_and_size: Any, dtype: Any = None, generator: Generator | None = None) -> Any:
     """Return integers in [low, high): randint(high, size) or randint(low, high, size).
 
+    Parameters
+    ----------
+    *bounds_and_size : int, int and sequence of int
+        high, size; or low, high, size.
+    dtype : dtype, optional
+        By default int64.
+    generator : Generator, optional
+        By default the global one.
+
+    Returns
+    -------
+    Tensor, shape (*size)
+
     Raises
     ------
     UsageError
         If the range is empty.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.randint(3, 4, (2,))
+    tensor([3, 3])
     """
     low, high, size = (0, *bounds_and_size) if len(bounds_and_size) == 2 else bounds_and_size
     if high <= low:
@@ -183,7 +400,24 @@ def randint(*bounds_and_size: Any, dtype: Any = None, generator: Generator | Non
 
 
 def randperm(n: int, *, generator: Generator | None = None) -> Any:
-    """Return 0 .. n-1 in random order."""
+    """Return 0 .. n-1 in random order.
+
+    Parameters
+    ----------
+    n : int
+    generator : Generator, optional
+        By default the global one.
+
+    Returns
+    -------
+    Tensor of int64, shape (n,)
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.sort(sw.randperm(4)).values
+    tensor([0, 1, 2, 3])
+    """
     return _finish(permutation_array(n, generator), False, "randperm")
 
 
@@ -195,7 +429,27 @@ def permutation_array(n: int, generator: Generator | None = None) -> np.ndarray[
 def normal(
     mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Generator | None = None
 ) -> Any:
-    """Return normal numbers; mean and std may be tensors, whose gradients flow."""
+    """Return normal numbers; mean and std may be tensors, whose gradients flow.
+
+    Parameters
+    ----------
+    mean, std : float or Tensor, of shapes that broadcast
+        Mean and standard deviation.
+    size : int or sequence of int, optional
+        By default the common shape of mean and std.
+    generator : Generator, optional
+        By default the global one.
+
+    Returns
+    -------
+    Tensor, shape (*size)
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.normal(sw.tensor([1.0, 2.0]), 0.0)
+    tensor([1., 2.])
+    """
     if size is None:
         size = np.broadcast_shapes(np.shape(as_value(mean)._value), np.shape(as_value(std)._value))
     return as_value(mean) + as_value(std) * randn(size, generator=generator)
@@ -204,10 +458,29 @@ def normal(
 def bernoulli(input: Any, p: float | None = None, *, generator: Generator | None = None) -> Any:
     """Return 1 with the given probabilities, else 0; no gradient flows.
 
+    Parameters
+    ----------
+    input : Tensor of float, shape (...)
+        The probabilities, where `p` is left out.
+    p : float, optional
+        One probability for all.
+    generator : Generator, optional
+        By default the global one.
+
+    Returns
+    -------
+    Tensor, shape of input
+
     Raises
     ------
     DomainError
         If a probability is outside [0, 1].
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.bernoulli(sw.tensor([0.0, 1.0]))
+    tensor([0., 1.])
     """
     x = as_value(input)
     chances = read_array(x) if p is None else np.full(x.shape, p)
@@ -225,6 +498,26 @@ def multinomial(
 
     Source: Efraimidis & Spirakis (2006), Weighted random sampling with a reservoir (without
     replacement, by exponential keys).
+
+    Parameters
+    ----------
+    input : Tensor, shape (..., n)
+        Weights, not negative; they need not sum to 1.
+    num_samples : int
+    replacement : bool
+        Whether a position may be drawn again.
+    generator : Generator, optional
+        By default the global one.
+
+    Returns
+    -------
+    Tensor of int64, shape (..., num_samples)
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.multinomial(sw.tensor([0.0, 1.0, 0.0]), 2, replacement=True)
+    tensor([1, 1])
     """
     weights = read_array(as_value(input)).astype(np.float64)
     if replacement:

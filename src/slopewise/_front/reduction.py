@@ -34,7 +34,19 @@ from slopewise.errors import DTypeError, ShapeError, UsageError
 
 
 class Extremum(NamedTuple):
-    """Values and their positions along one axis, as max, min and sort return them."""
+    """Values and their positions along one axis, as max, min and sort return them.
+
+    Attributes
+    ----------
+    values : Tensor, shape without the axis (with it, from sort and topk)
+    indices : Tensor of int64, shape of the values
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.max(sw.tensor([1.0, 5.0, 3.0]), 0)
+    Extremum(values=tensor(5.), indices=tensor(1))
+    """
 
     values: Any
     indices: Any
@@ -62,7 +74,35 @@ def sum(
     input: Any, dim: Axes = None, keepdim: bool = False, *, dtype: Any = None, axis: Axes = None,
     keepdims: bool = False,
 ) -> Any:  # fmt: skip
-    """Return the sum over axes (all of them by default); integers and truth values give int64."""
+    """Return the sum over axes (all of them by default); integers and truth values give int64.
+
+    Parameters
+    ----------
+    input : Tensor, shape (...)
+    dim, axis : int or sequence of int, optional
+        The axes to reduce (default: all); two names for one argument.
+    keepdim, keepdims : bool
+        Keep reduced axes with size 1; two names for one argument.
+    dtype : dtype, optional
+        Convert to it first.
+
+    Returns
+    -------
+    Tensor, shape without the reduced axes
+
+    Raises
+    ------
+    IndexRangeError
+        If an axis does not exist.
+    UsageError
+        If both `dim` and `axis` are given, or an axis twice.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.sum(sw.tensor([[1.0, 2.0], [3.0, 4.0]]), 0)
+    tensor([4., 6.])
+    """
     x, params = _settle(input, dim, axis, keepdim, keepdims, "sum")
     if dtype is not None:
         x = cast(x, as_dtype(dtype))
@@ -79,7 +119,37 @@ def mean(
     input: Any, dim: Axes = None, keepdim: bool = False, *, dtype: Any = None, axis: Axes = None,
     keepdims: bool = False,
 ) -> Any:  # fmt: skip
-    """Return the mean over axes (all of them by default)."""
+    """Return the mean over axes (all of them by default).
+
+    Parameters
+    ----------
+    input : Tensor, shape (...)
+    dim, axis : int or sequence of int, optional
+        The axes to reduce (default: all); two names for one argument.
+    keepdim, keepdims : bool
+        Keep reduced axes with size 1; two names for one argument.
+    dtype : dtype, optional
+        Convert to it first.
+
+    Returns
+    -------
+    Tensor, shape without the reduced axes
+
+    Raises
+    ------
+    IndexRangeError
+        If an axis does not exist.
+    UsageError
+        If both `dim` and `axis` are given, or an axis twice.
+    DTypeError
+        If the dtype is not a float.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.mean(sw.tensor([[1.0, 2.0], [3.0, 4.0]]), 0)
+    tensor([2., 3.])
+    """
     x, params = _settle(input, dim, axis, keepdim, keepdims, "mean")
     x = _float(x, "mean", dtype)
     return bind(div, (bind(sum_primitive, (x,), params), float(_count(x, params["axes"]))), {})
@@ -94,7 +164,39 @@ def var(
     input: Any, dim: Axes = None, unbiased: bool = True, keepdim: bool = False, *,
     correction: float | None = None, axis: Axes = None, keepdims: bool = False,
 ) -> Any:  # fmt: skip
-    """Return the variance over axes, divided by n - correction (1 by default)."""
+    """Return the variance over axes, divided by n - correction (1 by default).
+
+    Parameters
+    ----------
+    input : Tensor, shape (...)
+    dim, axis : int or sequence of int, optional
+        The axes to reduce (default: all); two names for one argument.
+    keepdim, keepdims : bool
+        Keep reduced axes with size 1; two names for one argument.
+    unbiased : bool
+        Divide by n - 1, or else by n.
+    correction : float, optional
+        What is taken from n, in place of `unbiased`.
+
+    Returns
+    -------
+    Tensor, shape without the reduced axes
+
+    Raises
+    ------
+    IndexRangeError
+        If an axis does not exist.
+    UsageError
+        If both `dim` and `axis` are given, or an axis twice.
+    DTypeError
+        If the dtype is not a float.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.var(sw.tensor([1.0, 2.0, 3.0]))
+    tensor(1.)
+    """
     x, params = _settle(input, dim, axis, keepdim, keepdims, "var")
     x = _float(x, "var")
     less = float(unbiased) if correction is None else correction
@@ -109,7 +211,39 @@ def std(
     input: Any, dim: Axes = None, unbiased: bool = True, keepdim: bool = False, *,
     correction: float | None = None, axis: Axes = None, keepdims: bool = False,
 ) -> Any:  # fmt: skip
-    """Return the standard deviation over axes; its gradient at constant data is 0."""
+    """Return the standard deviation over axes; its gradient at constant data is 0.
+
+    Parameters
+    ----------
+    input : Tensor, shape (...)
+    dim, axis : int or sequence of int, optional
+        The axes to reduce (default: all); two names for one argument.
+    keepdim, keepdims : bool
+        Keep reduced axes with size 1; two names for one argument.
+    unbiased : bool
+        Divide by n - 1, or else by n.
+    correction : float, optional
+        What is taken from n, in place of `unbiased`.
+
+    Returns
+    -------
+    Tensor, shape without the reduced axes
+
+    Raises
+    ------
+    IndexRangeError
+        If an axis does not exist.
+    UsageError
+        If both `dim` and `axis` are given, or an axis twice.
+    DTypeError
+        If the dtype is not a float.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.std(sw.tensor([0.0, 0.0, 2.0, 4.0, 4.0]))
+    tensor(2.)
+    """
     x, params = _settle(input, dim, axis, keepdim, keepdims, "std")
     x = _float(x, "std")
     less = float(unbiased) if correction is None else correction
@@ -121,7 +255,37 @@ def prod(
     input: Any, dim: Axes = None, keepdim: bool = False, *, dtype: Any = None, axis: Axes = None,
     keepdims: bool = False,
 ) -> Any:  # fmt: skip
-    """Return the product over axes; its gradient is right with zeros among the factors."""
+    """Return the product over axes; its gradient is right with zeros among the factors.
+
+    Parameters
+    ----------
+    input : Tensor, shape (...)
+    dim, axis : int or sequence of int, optional
+        The axes to reduce (default: all); two names for one argument.
+    keepdim, keepdims : bool
+        Keep reduced axes with size 1; two names for one argument.
+    dtype : dtype, optional
+        Convert to it first.
+
+    Returns
+    -------
+    Tensor, shape without the reduced axes
+
+    Raises
+    ------
+    IndexRangeError
+        If an axis does not exist.
+    UsageError
+        If both `dim` and `axis` are given, or an axis twice.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> x = sw.tensor([0.0, 2.0, 3.0], requires_grad=True)
+    >>> sw.prod(x).backward()
+    >>> x.grad
+    tensor([6., 0., 0.])
+    """
     x, params = _settle(input, dim, axis, keepdim, keepdims, "prod")
     if dtype is not None:
         x = cast(x, as_dtype(dtype))
@@ -174,7 +338,35 @@ def amax(
     axis: Axes = None,
     keepdims: bool = False,
 ) -> Any:
-    """Return the largest value over axes; ties share the gradient equally."""
+    """Return the largest value over axes; ties share the gradient equally.
+
+    Parameters
+    ----------
+    input : Tensor, shape (...)
+    dim, axis : int or sequence of int, optional
+        The axes to reduce (default: all); two names for one argument.
+    keepdim, keepdims : bool
+        Keep reduced axes with size 1; two names for one argument.
+
+    Returns
+    -------
+    Tensor, shape without the reduced axes
+
+    Raises
+    ------
+    IndexRangeError
+        If an axis does not exist.
+    UsageError
+        If both `dim` and `axis` are given, or an axis twice.
+    ShapeError
+        If a reduced axis is empty.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.amax(sw.tensor([[1.0, 2.0], [3.0, 4.0]]), 0)
+    tensor([3., 4.])
+    """
     x, params = _settle(input, dim, axis, keepdim, keepdims, "amax")
     _nonempty(x, params["axes"], "amax")
     return bind(ops.max, (x,), params)
@@ -188,7 +380,35 @@ def amin(
     axis: Axes = None,
     keepdims: bool = False,
 ) -> Any:
-    """Return the smallest value over axes; ties share the gradient equally."""
+    """Return the smallest value over axes; ties share the gradient equally.
+
+    Parameters
+    ----------
+    input : Tensor, shape (...)
+    dim, axis : int or sequence of int, optional
+        The axes to reduce (default: all); two names for one argument.
+    keepdim, keepdims : bool
+        Keep reduced axes with size 1; two names for one argument.
+
+    Returns
+    -------
+    Tensor, shape without the reduced axes
+
+    Raises
+    ------
+    IndexRangeError
+        If an axis does not exist.
+    UsageError
+        If both `dim` and `axis` are given, or an axis twice.
+    ShapeError
+        If a reduced axis is empty.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.amin(sw.tensor([[1.0, 2.0], [3.0, 4.0]]), 0)
+    tensor([1., 2.])
+    """
     x, params = _settle(input, dim, axis, keepdim, keepdims, "amin")
     _nonempty(x, params["axes"], "amin")
     return bind(ops.min, (x,), params)
@@ -230,7 +450,33 @@ def any(
     axis: Axes = None,
     keepdims: bool = False,
 ) -> Any:
-    """Return whether any element is true (not 0)."""
+    """Return whether any element is true (not 0).
+
+    Parameters
+    ----------
+    input : Tensor, shape (...)
+    dim, axis : int or sequence of int, optional
+        The axes to reduce (default: all); two names for one argument.
+    keepdim, keepdims : bool
+        Keep reduced axes with size 1; two names for one argument.
+
+    Returns
+    -------
+    Tensor of bool, shape without the reduced axes
+
+    Raises
+    ------
+    IndexRangeError
+        If an axis does not exist.
+    UsageError
+        If both `dim` and `axis` are given, or an axis twice.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.any(sw.tensor([[0, 1], [0, 0]]), 1)
+    tensor([ True, False])
+    """
     x, params = _settle(input, dim, axis, keepdim, keepdims, "any")
     return bind(ops.any, (x if x.dtype == BOOL else elementwise.ne(x, 0),), params)
 
@@ -243,7 +489,33 @@ def all(
     axis: Axes = None,
     keepdims: bool = False,
 ) -> Any:
-    """Return whether all elements are true (not 0)."""
+    """Return whether all elements are true (not 0).
+
+    Parameters
+    ----------
+    input : Tensor, shape (...)
+    dim, axis : int or sequence of int, optional
+        The axes to reduce (default: all); two names for one argument.
+    keepdim, keepdims : bool
+        Keep reduced axes with size 1; two names for one argument.
+
+    Returns
+    -------
+    Tensor of bool, shape without the reduced axes
+
+    Raises
+    ------
+    IndexRangeError
+        If an axis does not exist.
+    UsageError
+        If both `dim` and `axis` are given, or an axis twice.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.all(sw.tensor([[1, 1], [0, 1]]), 1)
+    tensor([ True, False])
+    """
     x, params = _settle(input, dim, axis, keepdim, keepdims, "all")
     return bind(ops.all, (x if x.dtype == BOOL else elementwise.ne(x, 0),), params)
 
@@ -256,7 +528,35 @@ def logsumexp(
     axis: Axes = None,
     keepdims: bool = False,
 ) -> Any:
-    """Return ln sum exp over axes without overflow; of nothing but -inf the gradient is 0."""
+    """Return ln sum exp over axes without overflow; of nothing but -inf the gradient is 0.
+
+    Parameters
+    ----------
+    input : Tensor, shape (...)
+    dim, axis : int or sequence of int, optional
+        The axes to reduce (default: all); two names for one argument.
+    keepdim, keepdims : bool
+        Keep reduced axes with size 1; two names for one argument.
+
+    Returns
+    -------
+    Tensor, shape without the reduced axes
+
+    Raises
+    ------
+    IndexRangeError
+        If an axis does not exist.
+    UsageError
+        If both `dim` and `axis` are given, or an axis twice.
+    DTypeError
+        If the dtype is not a float.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.logsumexp(sw.tensor([1000.0, 1000.0]))
+    tensor(1000.6932)
+    """
     x, params = _settle(input, dim, axis, keepdim, keepdims, "logsumexp")
     return bind(ops.logsumexp, (_float(x, "logsumexp"),), params)
 
@@ -264,7 +564,37 @@ def logsumexp(
 def softmax(
     input: Any, dim: int | None = None, *, dtype: Any = None, axis: int | None = None
 ) -> Any:
-    """Return exp(x) / sum exp(x) along one axis."""
+    """Return exp(x) / sum exp(x) along one axis.
+
+    Source: Bridle (1990), Probabilistic interpretation of feedforward classification network
+    outputs.
+
+    Parameters
+    ----------
+    input : Tensor, shape (..., n, ...)
+        Integers become floats.
+    dim, axis : int
+        The axis; two names for one argument.
+    dtype : dtype, optional
+        Convert to it first.
+
+    Returns
+    -------
+    Tensor, shape of input
+
+    Raises
+    ------
+    UsageError
+        If no axis is given, or both `dim` and `axis`.
+    IndexRangeError
+        If the axis does not exist.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.softmax(sw.tensor([0.0, 0.0, 1000.0]), 0)
+    tensor([0., 0., 1.])
+    """
     return _normalise(
         ops.softmax, "softmax", input, one_of(dim, axis, "dim, axis", "softmax"), dtype
     )
@@ -273,7 +603,34 @@ def softmax(
 def log_softmax(
     input: Any, dim: int | None = None, *, dtype: Any = None, axis: int | None = None
 ) -> Any:
-    """Return ln softmax along one axis, without overflow."""
+    """Return ln softmax along one axis, without overflow.
+
+    Parameters
+    ----------
+    input : Tensor, shape (..., n, ...)
+        Integers become floats.
+    dim, axis : int
+        The axis; two names for one argument.
+    dtype : dtype, optional
+        Convert to it first.
+
+    Returns
+    -------
+    Tensor, shape of input
+
+    Raises
+    ------
+    UsageError
+        If no axis is given, or both `dim` and `axis`.
+    IndexRangeError
+        If the axis does not exist.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.log_softmax(sw.tensor([0.0, 1000.0]), 0)
+    tensor([-1000.,     0.])
+    """
     chosen = one_of(dim, axis, "dim, axis", "log_softmax")
     return _normalise(ops.log_softmax, "log_softmax", input, chosen, dtype)
 
@@ -296,6 +653,35 @@ def norm(
     """Return the p-norm over axes: 1, 2 ("fro"), inf, -inf, 0 or another number.
 
     The gradient of the 2-norm at 0 is 0, the subgradient of least norm.
+
+    Parameters
+    ----------
+    input : Tensor of float, shape (...)
+    p : float or "fro"
+        Which norm; 0 counts the elements that are not 0.
+    dim, axis : int or sequence of int, optional
+        The axes to reduce (default: all); two names for one argument.
+    keepdim, keepdims : bool
+        Keep reduced axes with size 1; two names for one argument.
+
+    Returns
+    -------
+    Tensor, shape without the reduced axes
+
+    Raises
+    ------
+    IndexRangeError
+        If an axis does not exist.
+    UsageError
+        If both `dim` and `axis` are given, or an axis twice.
+    DTypeError
+        If the dtype is not a float.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.norm(sw.tensor([3.0, 4.0]))
+    tensor(5.)
     """
     x, params = _settle(input, dim, axis, keepdim, keepdims, "norm")
     x = _float(x, "norm")
@@ -336,10 +722,66 @@ cumprod = _running("cumprod", ops.cumprod)
 
 
 def var_mean(input: Any, dim: Axes = None, unbiased: bool = True, keepdim: bool = False) -> Any:
-    """Return the variance and the mean over axes."""
+    """Return the variance and the mean over axes.
+
+    Parameters
+    ----------
+    input : Tensor, shape (...)
+    dim : int or sequence of int, optional
+        The axes to reduce (default: all).
+    unbiased : bool
+        Divide by n - 1, or else by n.
+    keepdim : bool
+        Keep reduced axes with size 1.
+
+    Returns
+    -------
+    tuple of two Tensors, shape without the reduced axes
+
+    Raises
+    ------
+    IndexRangeError
+        If an axis does not exist.
+    DTypeError
+        If the dtype is not a float.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.var_mean(sw.tensor([1.0, 2.0, 3.0]))
+    (tensor(1.), tensor(2.))
+    """
     return var(input, dim, unbiased, keepdim), mean(input, dim, keepdim)
 
 
 def std_mean(input: Any, dim: Axes = None, unbiased: bool = True, keepdim: bool = False) -> Any:
-    """Return the standard deviation and the mean over axes."""
+    """Return the standard deviation and the mean over axes.
+
+    Parameters
+    ----------
+    input : Tensor, shape (...)
+    dim : int or sequence of int, optional
+        The axes to reduce (default: all).
+    unbiased : bool
+        Divide by n - 1, or else by n.
+    keepdim : bool
+        Keep reduced axes with size 1.
+
+    Returns
+    -------
+    tuple of two Tensors, shape without the reduced axes
+
+    Raises
+    ------
+    IndexRangeError
+        If an axis does not exist.
+    DTypeError
+        If the dtype is not a float.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.std_mean(sw.tensor([0.0, 0.0, 2.0, 4.0, 4.0]))
+    (tensor(2.), tensor(2.))
+    """
     return std(input, dim, unbiased, keepdim), mean(input, dim, keepdim)

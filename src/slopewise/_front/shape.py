@@ -47,10 +47,27 @@ def _listed(numbers: Axes) -> list[int]:
 def reshape(input: Any, *shape: Any) -> Any:
     """Return the elements in another shape; one size may be -1.
 
+    Parameters
+    ----------
+    input : Tensor, shape (...)
+    *shape : int, or one sequence of int
+        The new sizes; -1 stands for what remains.
+
+    Returns
+    -------
+    Tensor, shape (*shape)
+
     Raises
     ------
     ShapeError
         If the number of elements differs.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.reshape(sw.arange(4), 2, -1)
+    tensor([[0, 1],
+            [2, 3]])
     """
     x = as_value(input)
     sizes = list(_sizes(shape))
@@ -72,7 +89,29 @@ view = reshape
 
 
 def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
-    """Return the axes start_dim to end_dim joined into one."""
+    """Return the axes start_dim to end_dim joined into one.
+
+    Parameters
+    ----------
+    input : Tensor, shape (...)
+    start_dim, end_dim : int
+        First and last of the axes to join, both included.
+
+    Returns
+    -------
+    Tensor, shape (..., product of the joined sizes, ...)
+
+    Raises
+    ------
+    IndexRangeError
+        If an axis does not exist.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.flatten(sw.ones(2, 3, 4), 1).shape
+    (2, 12)
+    """
     x = as_value(input)
     first = settle_axis(start_dim, x.ndim, "flatten")
     last = settle_axis(end_dim, x.ndim, "flatten")
@@ -80,7 +119,33 @@ def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
 
 
 def unflatten(input: Any, dim: int, sizes: Sequence[int]) -> Any:
-    """Return one axis split into several."""
+    """Return one axis split into several.
+
+    Parameters
+    ----------
+    input : Tensor, shape (..., n, ...)
+    dim : int
+        The axis to split.
+    sizes : sequence of int
+        Their product is n; one of them may be -1.
+
+    Returns
+    -------
+    Tensor, shape (..., *sizes, ...)
+
+    Raises
+    ------
+    IndexRangeError
+        If the axis does not exist.
+    ShapeError
+        If the sizes do not multiply to n.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.unflatten(sw.ones(2, 6), 1, (3, -1)).shape
+    (2, 3, 2)
+    """
     x = as_value(input)
     axis = settle_axis(dim, x.ndim, "unflatten")
     return reshape(x, (*x.shape[:axis], *sizes, *x.shape[axis + 1 :])) if -1 not in sizes else (
@@ -95,10 +160,28 @@ def _infer(total: int, sizes: Sequence[int]) -> list[int]:
 def permute(input: Any, *dims: Any) -> Any:
     """Return the axes in another order.
 
+    Parameters
+    ----------
+    input : Tensor, shape (...)
+    *dims : int, or one sequence of int
+        For each axis of the result, the axis of input that goes there.
+
+    Returns
+    -------
+    Tensor, the sizes of input in the order of dims
+
     Raises
     ------
+    IndexRangeError
+        If an axis does not exist.
     ShapeError
         If `dims` is not a permutation of the axes.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.permute(sw.ones(2, 3, 4), 2, 0, 1).shape
+    (4, 2, 3)
     """
     x = as_value(input)
     axes = tuple(settle_axis(d, x.ndim, "permute") for d in _sizes(dims))
@@ -108,7 +191,30 @@ def permute(input: Any, *dims: Any) -> Any:
 
 
 def transpose(input: Any, dim0: int, dim1: int) -> Any:
-    """Return input with two axes exchanged."""
+    """Return input with two axes exchanged.
+
+    Parameters
+    ----------
+    input : Tensor, shape (...)
+    dim0, dim1 : int
+        The axes to exchange.
+
+    Returns
+    -------
+    Tensor, the shape of input with two sizes exchanged
+
+    Raises
+    ------
+    IndexRangeError
+        If an axis does not exist.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.transpose(sw.tensor([[1, 2], [3, 4]]), 0, 1)
+    tensor([[1, 3],
+            [2, 4]])
+    """
     x = as_value(input)
     a, b = settle_axis(dim0, x.ndim, "transpose"), settle_axis(dim1, x.ndim, "transpose")
     axes = list(range(x.ndim))
@@ -121,7 +227,29 @@ swapaxes = transpose
 
 
 def movedim(input: Any, source: Axes, destination: Axes) -> Any:
-    """Return input with axes moved to other positions."""
+    """Return input with axes moved to other positions.
+
+    Parameters
+    ----------
+    input : Tensor, shape (...)
+    source, destination : int or sequence of int
+        Where axes are, and where they go; the other axes keep their order.
+
+    Returns
+    -------
+    Tensor, the sizes of input in another order
+
+    Raises
+    ------
+    IndexRangeError
+        If an axis does not exist.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.movedim(sw.ones(2, 3, 4), 0, -1).shape
+    (3, 4, 2)
+    """
     x = as_value(input)
     from_ = [settle_axis(a, x.ndim, "movedim") for a in _listed(source)]
     to = [settle_axis(a, x.ndim, "movedim") for a in _listed(destination)]
@@ -132,7 +260,27 @@ def movedim(input: Any, source: Axes, destination: Axes) -> Any:
 
 
 def t(input: Any) -> Any:
-    """Return the transpose of a matrix (a vector or number is returned as it is)."""
+    """Return the transpose of a matrix (a vector or number is returned as it is).
+
+    Parameters
+    ----------
+    input : Tensor, shape (n, m), (n,) or ()
+
+    Returns
+    -------
+    Tensor, shape (m, n), (n,) or ()
+
+    Raises
+    ------
+    ShapeError
+        If there are more than two axes.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.t(sw.tensor([[1, 2, 3]])).shape
+    (3, 1)
+    """
     x = as_value(input)
     if x.ndim > 2:
         raise ShapeError(explain(f"t: needs at most 2 axes, has {x.ndim}; use .mT.", (x,)))
@@ -140,14 +288,62 @@ def t(input: Any) -> Any:
 
 
 def squeeze(input: Any, dim: Axes = None, *, axis: Axes = None) -> Any:
-    """Return input without its axes of size 1 (all of them, or those named)."""
+    """Return input without its axes of size 1 (all of them, or those named).
+
+    Parameters
+    ----------
+    input : Tensor, shape (...)
+    dim, axis : int or sequence of int, optional
+        Axes to drop where their size is 1; two names for one argument.
+
+    Returns
+    -------
+    Tensor, shape without those axes
+
+    Raises
+    ------
+    IndexRangeError
+        If an axis does not exist.
+    UsageError
+        If both `dim` and `axis` are given.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.squeeze(sw.ones(1, 3, 1)).shape
+    (3,)
+    >>> sw.squeeze(sw.ones(1, 3, 1), 0).shape
+    (3, 1)
+    """
     x = as_value(input)
     axes = settle_axes(one_of(dim, axis, "dim, axis", "squeeze"), x.ndim, "squeeze")
     return reshape(x, tuple(n for i, n in enumerate(x.shape) if i not in axes or n != 1))
 
 
 def unsqueeze(input: Any, dim: int) -> Any:
-    """Return input with an axis of size 1 inserted."""
+    """Return input with an axis of size 1 inserted.
+
+    Parameters
+    ----------
+    input : Tensor, shape (...)
+    dim : int
+        The place of the new axis in the result.
+
+    Returns
+    -------
+    Tensor, shape (..., 1, ...)
+
+    Raises
+    ------
+    IndexRangeError
+        If there is no such place.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.unsqueeze(sw.ones(3), 0).shape
+    (1, 3)
+    """
     x = as_value(input)
     axis = settle_axis(dim, x.ndim + 1, "unsqueeze")
     return reshape(x, (*x.shape[:axis], 1, *x.shape[axis:]))
@@ -156,10 +352,27 @@ def unsqueeze(input: Any, dim: int) -> Any:
 def broadcast_to(input: Any, *shape: Any) -> Any:
     """Return input repeated to a larger shape, without a copy; -1 keeps an axis.
 
+    Parameters
+    ----------
+    input : Tensor, shape (...)
+    *shape : int, or one sequence of int
+        The sizes; new axes come first.
+
+    Returns
+    -------
+    Tensor, shape (*shape)
+
     Raises
     ------
     ShapeError
         If the shapes do not fit.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.broadcast_to(sw.tensor([1, 2]), 2, 2)
+    tensor([[1, 2],
+            [1, 2]])
     """
     x = as_value(input)
     sizes = _sizes(shape)
@@ -175,7 +388,27 @@ expand = broadcast_to
 
 
 def broadcast_tensors(*tensors: Any) -> tuple[Any, ...]:
-    """Return all operands broadcast to their common shape."""
+    """Return all operands broadcast to their common shape.
+
+    Parameters
+    ----------
+    *tensors : Tensor, of shapes that broadcast
+
+    Returns
+    -------
+    tuple of Tensor, all of one shape
+
+    Raises
+    ------
+    ShapeError
+        If the shapes do not broadcast together.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> [x.shape for x in sw.broadcast_tensors(sw.ones(3, 1), sw.ones(2))]
+    [(3, 2), (3, 2)]
+    """
     values = [as_value(x) for x in tensors]
     shape = broadcast_shapes(*(x.shape for x in values))
     return tuple(broadcast_to(x, shape) for x in values)
@@ -184,10 +417,31 @@ def broadcast_tensors(*tensors: Any) -> tuple[Any, ...]:
 def cat(tensors: Sequence[Any], dim: int = 0, *, axis: int | None = None) -> Any:
     """Return tensors joined along an existing axis.
 
+    Parameters
+    ----------
+    tensors : sequence of Tensor, shapes (..., n_i, ...)
+        Dtypes are promoted to a common one; an empty vector is left out.
+    dim, axis : int
+        The axis to join along (default 0); two names for one argument.
+
+    Returns
+    -------
+    Tensor, shape (..., sum of the n_i, ...)
+
     Raises
     ------
     ShapeError
         If the other axes differ.
+    IndexRangeError
+        If the axis does not exist.
+    UsageError
+        If there are no tensors.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.cat([sw.tensor([1, 2]), sw.tensor([3])])
+    tensor([1, 2, 3])
     """
     parts = promote_operands([as_value(x) for x in tensors])
     if not parts:
@@ -202,7 +456,32 @@ concat = concatenate = cat
 
 
 def stack(tensors: Sequence[Any], dim: int = 0, *, axis: int | None = None) -> Any:
-    """Return tensors of one shape joined along a new axis."""
+    """Return tensors of one shape joined along a new axis.
+
+    Parameters
+    ----------
+    tensors : sequence of Tensor, of one shape (...)
+    dim, axis : int
+        The place of the new axis (default 0); two names for one argument.
+
+    Returns
+    -------
+    Tensor, shape (..., len(tensors), ...)
+
+    Raises
+    ------
+    ShapeError
+        If the shapes differ.
+    IndexRangeError
+        If there is no such place.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.stack([sw.tensor([1, 2]), sw.tensor([3, 4])], 1)
+    tensor([[1, 3],
+            [2, 4]])
+    """
     values = [as_value(x) for x in tensors]
     shapes = {x.shape for x in values}
     if len(shapes) != 1:
@@ -212,7 +491,33 @@ def stack(tensors: Sequence[Any], dim: int = 0, *, axis: int | None = None) -> A
 
 
 def narrow(input: Any, dim: int, start: int, length: int) -> Any:
-    """Return `length` entries of one axis, from `start`."""
+    """Return `length` entries of one axis, from `start`.
+
+    Parameters
+    ----------
+    input : Tensor, shape (..., n, ...)
+    dim : int
+        The axis to cut.
+    start, length : int
+        The first entry, from 0, and how many.
+
+    Returns
+    -------
+    Tensor, shape (..., length, ...)
+
+    Raises
+    ------
+    ShapeError
+        If the part leaves the axis.
+    IndexRangeError
+        If the axis does not exist.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.narrow(sw.arange(5), 0, 1, 3)
+    tensor([1, 2, 3])
+    """
     x = as_value(input)
     axis = settle_axis(dim, x.ndim, "narrow")
     if not 0 <= start <= start + length <= x.shape[axis]:
@@ -225,7 +530,33 @@ def narrow(input: Any, dim: int, start: int, length: int) -> Any:
 
 
 def split(input: Any, split_size_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Any, ...]:
-    """Return consecutive parts of one axis: of one size, or of the given sizes."""
+    """Return consecutive parts of one axis: of one size, or of the given sizes.
+
+    Parameters
+    ----------
+    input : Tensor, shape (..., n, ...)
+    split_size_or_sections : int or sequence of int
+        One size for all parts (the last may be smaller), or the size of each.
+    dim : int
+        The axis to split.
+
+    Returns
+    -------
+    tuple of Tensor
+
+    Raises
+    ------
+    ShapeError
+        If the given sizes do not sum to n.
+    IndexRangeError
+        If the axis does not exist.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.split(sw.arange(5), 2)
+    (tensor([0, 1]), tensor([2, 3]), tensor([4]))
+    """
     x = as_value(input)
     n = x.shape[settle_axis(dim, x.ndim, "split")]
     if isinstance(split_size_or_sections, int):
@@ -240,28 +571,122 @@ def split(input: Any, split_size_or_sections: int | Sequence[int], dim: int = 0)
 
 
 def chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:
-    """Return at most `chunks` consecutive parts of equal size (the last may be smaller)."""
+    """Return at most `chunks` consecutive parts of equal size (the last may be smaller).
+
+    Parameters
+    ----------
+    input : Tensor, shape (..., n, ...)
+    chunks : int
+        How many parts at most.
+    dim : int
+        The axis to split.
+
+    Returns
+    -------
+    tuple of Tensor
+
+    Raises
+    ------
+    IndexRangeError
+        If the axis does not exist.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.chunk(sw.arange(5), 2)
+    (tensor([0, 1, 2]), tensor([3, 4]))
+    """
     x = as_value(input)
     n = x.shape[settle_axis(dim, x.ndim, "chunk")]
     return split(x, max(1, -(-n // chunks)), dim)
 
 
 def unbind(input: Any, dim: int = 0) -> tuple[Any, ...]:
-    """Return the slices along one axis, without that axis."""
+    """Return the slices along one axis, without that axis.
+
+    Parameters
+    ----------
+    input : Tensor, shape (..., n, ...)
+    dim : int
+        The axis to take apart.
+
+    Returns
+    -------
+    tuple of n Tensors, each of the shape without that axis
+
+    Raises
+    ------
+    IndexRangeError
+        If the axis does not exist.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.unbind(sw.tensor([[1, 2], [3, 4]]))
+    (tensor([1, 2]), tensor([3, 4]))
+    """
     x = as_value(input)
     axis = settle_axis(dim, x.ndim, "unbind")
     return bind(ops.unbind, (x,), {"axis": axis}) if x.shape[axis] else ()
 
 
 def flip(input: Any, dims: Axes = None, *, axis: Axes = None) -> Any:
-    """Return input with the order along axes reversed."""
+    """Return input with the order along axes reversed.
+
+    Parameters
+    ----------
+    input : Tensor, shape (...)
+    dims, axis : int or sequence of int, optional
+        The axes to reverse (default: all); two names for one argument.
+
+    Returns
+    -------
+    Tensor, shape of input
+
+    Raises
+    ------
+    IndexRangeError
+        If an axis does not exist.
+    UsageError
+        If both `dims` and `axis` are given.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.flip(sw.arange(3))
+    tensor([2, 1, 0])
+    """
     x = as_value(input)
     axes = settle_axes(one_of(dims, axis, "dims, axis", "flip"), x.ndim, "flip")
     return bind(ops.flip, (x,), {"axes": axes})
 
 
 def roll(input: Any, shifts: Axes, dims: Axes = None) -> Any:
-    """Return input with entries moved along axes, those that leave coming in at the other end."""
+    """Return input with entries moved along axes, those that leave coming in at the other end.
+
+    Parameters
+    ----------
+    input : Tensor, shape (...)
+    shifts : int or sequence of int
+        By how many places, for each axis in dims.
+    dims : int or sequence of int, optional
+        The axes; left out, the elements are rolled as one vector.
+
+    Returns
+    -------
+    Tensor, shape of input
+
+    Raises
+    ------
+    IndexRangeError
+        If an axis does not exist.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.roll(sw.arange(4), 1)
+    tensor([3, 0, 1, 2])
+    """
     x = as_value(input)
     if dims is None:
         return reshape(roll(flatten(x), shifts, 0), x.shape)
@@ -276,10 +701,29 @@ def roll(input: Any, shifts: Axes, dims: Axes = None) -> Any:
 def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float = 0.0) -> Any:
     """Return input with a border; `pad` counts from the last axis: (left, right, top, bottom...).
 
+    Parameters
+    ----------
+    input : Tensor, shape (...)
+    pad : sequence of int
+        Two counts for each axis, the last axis first; negative counts cut (mode "constant").
+    mode : {"constant", "reflect", "replicate", "circular"}
+    value : float
+        What a constant border holds.
+
+    Returns
+    -------
+    Tensor, each padded axis longer by its two counts
+
     Raises
     ------
     UsageError
-        If the mode is not "constant", "reflect", "replicate" or "circular".
+        If the mode is another word, or `pad` does not give pairs for the axes.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.pad(sw.tensor([1.0, 2.0]), (1, 2))
+    tensor([0., 1., 2., 0., 0.])
     """
     x = as_value(input)
     if len(pad) % 2 or len(pad) > 2 * x.ndim:
@@ -324,7 +768,25 @@ def _pad_constant(x: Any, before: list[int], after: list[int], value: float) -> 
 
 
 def tile(input: Any, *dims: Any) -> Any:
-    """Return input repeated along axes, new ones in front if there are more counts than axes."""
+    """Return input repeated along axes, new ones in front if there are more counts than axes.
+
+    Parameters
+    ----------
+    input : Tensor, shape (...)
+    *dims : int, or one sequence of int
+        How often to repeat each axis; counts belong to the last axes.
+
+    Returns
+    -------
+    Tensor, each size multiplied by its count
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.tile(sw.tensor([1, 2]), 2, 2)
+    tensor([[1, 2, 1, 2],
+            [1, 2, 1, 2]])
+    """
     x = as_value(input)
     counts = _sizes(dims)
     ndim = max(len(counts), x.ndim)
@@ -340,7 +802,31 @@ repeat = tile
 
 
 def repeat_interleave(input: Any, repeats: Any, dim: int | None = None) -> Any:
-    """Return input with each entry of an axis repeated, a fixed or its own number of times."""
+    """Return input with each entry of an axis repeated, a fixed or its own number of times.
+
+    Parameters
+    ----------
+    input : Tensor, shape (..., n, ...)
+    repeats : int, or Tensor of int, shape (n,)
+        One count for all entries, or one for each.
+    dim : int, optional
+        The axis; left out, the elements are taken as one vector.
+
+    Returns
+    -------
+    Tensor, shape (..., sum of the counts, ...)
+
+    Raises
+    ------
+    IndexRangeError
+        If the axis does not exist.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.repeat_interleave(sw.tensor([1, 2]), 2)
+    tensor([1, 1, 2, 2])
+    """
     x = as_value(input)
     if dim is None:
         x, dim = flatten(x), 0
@@ -356,19 +842,79 @@ def _triangle(x: Any, keep: np.ndarray[Any, Any]) -> Any:
 
 
 def tril(input: Any, diagonal: int = 0) -> Any:
-    """Return the lower triangle of matrices, zeros elsewhere."""
+    """Return the lower triangle of matrices, zeros elsewhere.
+
+    Parameters
+    ----------
+    input : Tensor, shape (..., n, m)
+    diagonal : int
+        The last diagonal that is kept: 0 the main one, negative ones below it.
+
+    Returns
+    -------
+    Tensor, shape (..., n, m)
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.tril(sw.ones(2, 2))
+    tensor([[1., 0.],
+            [1., 1.]])
+    """
     x = as_value(input)
     return _triangle(x, np.tri(*x.shape[-2:], k=diagonal, dtype=bool))
 
 
 def triu(input: Any, diagonal: int = 0) -> Any:
-    """Return the upper triangle of matrices, zeros elsewhere."""
+    """Return the upper triangle of matrices, zeros elsewhere.
+
+    Parameters
+    ----------
+    input : Tensor, shape (..., n, m)
+    diagonal : int
+        The first diagonal that is kept: 0 the main one, positive ones above it.
+
+    Returns
+    -------
+    Tensor, shape (..., n, m)
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.triu(sw.ones(2, 2), 1)
+    tensor([[0., 1.],
+            [0., 0.]])
+    """
     x = as_value(input)
     return _triangle(x, ~np.tri(*x.shape[-2:], k=diagonal - 1, dtype=bool))
 
 
 def diagonal(input: Any, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
-    """Return the diagonal of two axes, as the last axis."""
+    """Return the diagonal of two axes, as the last axis.
+
+    Parameters
+    ----------
+    input : Tensor, shape (...), of at least two axes
+    offset : int
+        Which diagonal: 0 the main one, positive above it, negative below it.
+    dim1, dim2 : int
+        The two axes.
+
+    Returns
+    -------
+    Tensor, shape (other axes..., length of the diagonal)
+
+    Raises
+    ------
+    IndexRangeError
+        If an axis does not exist.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.diagonal(sw.tensor([[1, 2], [3, 4]]))
+    tensor([1, 4])
+    """
     x = as_value(input)
     a, b = settle_axis(dim1, x.ndim, "diagonal"), settle_axis(dim2, x.ndim, "diagonal")
     rest = [i for i in range(x.ndim) if i not in (a, b)]
@@ -390,7 +936,30 @@ def diagonal(input: Any, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
 
 
 def diag(input: Any, diagonal: int = 0) -> Any:
-    """Return the diagonal of a matrix, or the matrix with a vector on its diagonal."""
+    """Return the diagonal of a matrix, or the matrix with a vector on its diagonal.
+
+    Parameters
+    ----------
+    input : Tensor, shape (n, m) or (n,)
+    diagonal : int
+        Which diagonal: 0 the main one, positive above it, negative below it.
+
+    Returns
+    -------
+    Tensor, shape (length,) of a matrix, (n + abs(diagonal),) * 2 of a vector
+
+    Raises
+    ------
+    ShapeError
+        If input has neither one nor two axes.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.diag(sw.tensor([1, 2]))
+    tensor([[1, 0],
+            [0, 2]])
+    """
     x = as_value(input)
     if x.ndim == 2:
         return globals()["diagonal"](x, diagonal)
@@ -406,7 +975,27 @@ builtin_abs = abs
 
 
 def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Any, ...]:
-    """Return coordinate grids of vectors; indexing "xy" exchanges the first two axes."""
+    """Return coordinate grids of vectors; indexing "xy" exchanges the first two axes.
+
+    Parameters
+    ----------
+    *tensors : Tensor, shape (n_i,), or one sequence of them
+    indexing : {"ij", "xy"}
+        Whether the first vector runs along axis 0 or along axis 1.
+
+    Returns
+    -------
+    tuple of Tensor, shape (n_1, n_2, ...) each
+        With "xy", the first two sizes are exchanged.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.meshgrid(sw.arange(2), sw.arange(2))
+    (tensor([[0, 0],
+            [1, 1]]), tensor([[0, 1],
+            [0, 1]]))
+    """
     given = tensors[0] if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)) else tensors
     vectors = [as_value(x) for x in given]
     shape = tuple(v.shape[0] for v in vectors)

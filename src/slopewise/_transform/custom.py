@@ -131,6 +131,11 @@ class custom_vjp:
     function : callable
         Positional Tensors in, a nest of Tensors out.
 
+    Raises
+    ------
+    GradientError
+        When called before `defvjp`, in forward mode, or if the gradients do not fit the inputs.
+
     Examples
     --------
     >>> import slopewise as sw
@@ -149,7 +154,24 @@ class custom_vjp:
         update_wrapper(self, function)
 
     def defvjp(self, forward: Callable[..., Any], backward: Callable[..., Any]) -> None:
-        """State `forward(*args) -> (out, residuals)` and `backward(residuals, out_bar) -> bars`."""
+        """State `forward(*args) -> (out, residuals)` and `backward(residuals, out_bar) -> bars`.
+
+        Parameters
+        ----------
+        forward : callable
+            `(*args) -> (out, residuals)`; the residuals may be anything.
+        backward : callable
+            `(residuals, out_bar) -> bars`, one gradient for each argument; None where there is
+            none.
+
+        Examples
+        --------
+        >>> import slopewise as sw
+        >>> f = sw.custom_vjp(lambda x: x * x)
+        >>> f.defvjp(lambda x: (x * x, x), lambda x, bar: (bar * 2 * x,))
+        >>> sw.grad(f)(3.0).item()
+        6.0
+        """
         self._forward, self._backward = forward, backward
 
     def __call__(self, *args: Any) -> Any:
@@ -212,6 +234,11 @@ class custom_jvp:
     function : callable
         Positional Tensors in, one Tensor out.
 
+    Raises
+    ------
+    GradientError
+        When called before `defjvp`.
+
     Examples
     --------
     >>> import slopewise as sw
@@ -229,7 +256,21 @@ class custom_jvp:
         update_wrapper(self, function)
 
     def defjvp(self, rule: Callable[..., Any]) -> None:
-        """State `rule(primals, tangents) -> (out, out_dot)`, linear in the tangents."""
+        """State `rule(primals, tangents) -> (out, out_dot)`, linear in the tangents.
+
+        Parameters
+        ----------
+        rule : callable
+            It gets two tuples, one entry for each argument.
+
+        Examples
+        --------
+        >>> import slopewise as sw
+        >>> f = sw.custom_jvp(lambda x: x * x)
+        >>> f.defjvp(lambda primals, tangents: (f(*primals), 2 * primals[0] * tangents[0]))
+        >>> sw.jvp(f, (3.0,), (1.0,))[1].item()
+        6.0
+        """
         self._rule = rule
 
     def __call__(self, *args: Any) -> Any:
@@ -271,14 +312,28 @@ class custom_jvp:
 
 
 class FunctionContext:
-    """What `forward` leaves for `backward`: tensors, flags and plain attributes."""
+    """What `forward` leaves for `backward`: tensors, flags and plain attributes.
+
+    Attributes
+    ----------
+    saved_tensors : tuple of Tensor
+        What `save_for_backward` was given.
+    needs_input_grad : tuple of bool
+        For each argument of `apply`, whether it requires gradients.
+    """
 
     def __init__(self) -> None:
         self.saved_tensors: tuple[Any, ...] = ()
         self.needs_input_grad: tuple[bool, ...] = ()
 
     def save_for_backward(self, *tensors: Any) -> None:
-        """Keep tensors for backward."""
+        """Keep tensors for backward.
+
+        Parameters
+        ----------
+        *tensors : Tensor
+            They come back as `ctx.saved_tensors`.
+        """
         self.saved_tensors = tensors
 
     def mark_non_differentiable(self, *tensors: Any) -> None:
@@ -310,17 +365,65 @@ class Function:
 
     @staticmethod
     def forward(ctx: Any, *args: Any, **kwargs: Any) -> Any:
-        """Compute the output; save what backward needs in `ctx`."""
+        """Compute the output; save what backward needs in `ctx`.
+
+        Parameters
+        ----------
+        ctx : FunctionContext
+        *args, **kwargs : Tensor or anything
+            What `apply` was given.
+
+        Returns
+        -------
+        Tensor or tuple of Tensor
+
+        Raises
+        ------
+        GradientError
+            If the subclass does not define it.
+        """
         raise GradientError("a Function needs a static method forward(ctx, ...).")
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Any) -> Any:
-        """Return one gradient for each input of forward (None where there is none)."""
+        """Return one gradient for each input of forward (None where there is none).
+
+        Parameters
+        ----------
+        ctx : FunctionContext
+            The one that forward filled.
+        *grad_outputs : Tensor, shapes of the outputs
+
+        Returns
+        -------
+        Tensor or tuple of (Tensor or None)
+
+        Raises
+        ------
+        GradientError
+            If the subclass does not define it.
+        """
         raise GradientError("a Function needs a static method backward(ctx, *grad_outputs).")
 
     @classmethod
     def apply(cls, *args: Any) -> Any:
-        """Apply the function to positional arguments."""
+        """Apply the function to positional arguments.
+
+        Parameters
+        ----------
+        *args : Tensor or anything
+            They are passed to forward after `ctx`.
+
+        Returns
+        -------
+        Tensor or tuple of Tensor
+            What forward returns.
+
+        Raises
+        ------
+        GradientError
+            In the backward pass, if the gradients do not fit the inputs; in forward mode.
+        """
         places = [i for i, a in enumerate(args) if isinstance(a, Value)]
         context = FunctionContext()
         context.needs_input_grad = tuple(isinstance(a, Value) and a._requires_grad for a in args)

@@ -75,6 +75,9 @@ def value_and_grad(
         Returns a 0-d Tensor (or `(Tensor, aux)` with `has_aux`).
     argnums : int or tuple of int
         Which positional arguments to differentiate in; nests of Tensors are allowed.
+    has_aux : bool
+        Whether the function returns something else beside its value; then the first result is
+        `(value, aux)`.
 
     Returns
     -------
@@ -83,6 +86,8 @@ def value_and_grad(
 
     Raises
     ------
+    DTypeError
+        If an argument to differentiate in is not a float.
     GradientError
         If the output is not a 0-d float.
 
@@ -135,6 +140,8 @@ def grad(
         Returns a 0-d Tensor (or `(Tensor, aux)` with `has_aux`).
     argnums : int or tuple of int
         Which positional arguments to differentiate in.
+    has_aux : bool
+        Whether the function returns something else beside its value.
 
     Returns
     -------
@@ -143,6 +150,8 @@ def grad(
 
     Raises
     ------
+    DTypeError
+        If an argument to differentiate in is not a float.
     GradientError
         If the output is not a 0-d float.
 
@@ -240,6 +249,8 @@ def vjp(function: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any
 
     Raises
     ------
+    DTypeError
+        If a primal is not a float.
     ShapeError
         From `pull`, if the cotangents do not have the structure of the output.
 
@@ -280,6 +291,8 @@ def jvp(
 
     Raises
     ------
+    DTypeError
+        If a primal is not a float.
     ShapeError
         If a tangent's shape is not that of its primal.
 
@@ -320,6 +333,8 @@ def jacobian(
     ------
     DTypeError
         If the argument is not a float.
+    ShapeError
+        If the argument or the output is a nest of several arrays.
 
     Examples
     --------
@@ -358,6 +373,27 @@ def _basis(x: Any) -> Any:
 
 def hessian(function: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
     """Return the function that gives the matrix of second derivatives (forward over reverse).
+
+    Parameters
+    ----------
+    function : callable
+        Returns a 0-d Tensor.
+    argnums : int
+        Which argument to differentiate in.
+
+    Returns
+    -------
+    callable
+        Its result has shape (*input.shape, *input.shape).
+
+    Raises
+    ------
+    DTypeError
+        If the argument is not a float.
+    GradientError
+        If the output is not a 0-d float.
+    ShapeError
+        If the argument is a nest of several arrays.
 
     Examples
     --------

@@ -68,7 +68,9 @@ def vmap(function: Callable[..., Any], in_dims: Any = 0, out_dims: int = 0) -> C
     Raises
     ------
     ShapeError
-        If the mapped axes differ in length, or nothing is mapped.
+        If the mapped axes differ in length, nothing is mapped, or a mapped argument has no axis.
+    TraceError
+        If the function uses the number of a mapped value (in a Python branch, say).
 
     Examples
     --------

@@ -347,7 +347,7 @@ class Module:
         UsageError
             If the dtype is no float.
         """
-        from slopewise._front.creation import refuse_device
+        from slopewise._front.devices import refuse_device
 
         for arg in args:
             if isinstance(arg, Value):

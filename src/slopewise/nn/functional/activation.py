@@ -140,7 +140,7 @@ def silu(input: Any, inplace: bool = False) -> Any:
     Source: Elfwing, Uchibe & Doya (2018), Sigmoid-weighted linear units, equation 9.
     """
     x = as_value(input)
-    return _in_place(input, x * elementwise.sigmoid(x), inplace)
+    return _in_place(input, elementwise.silu(x), inplace)
 
 
 def mish(input: Any, inplace: bool = False) -> Any:
