@@ -554,6 +554,7 @@ class Tensor(Value):
             raise GradientError(explain("retain_grad: the tensor does not require grad.", (self,)))
         if self._edge is not None:
             self._edge.retained = weakref.ref(self)
+            self._edge.plain = False
 
     def register_hook(self, hook: Callable[[Any], Any]) -> RemovableHandle:
         """Call `hook(grad)` when the gradient arrives; what it returns replaces the gradient.
@@ -587,6 +588,7 @@ class Tensor(Value):
             )
         target: Any = self if self._edge is None else self._edge
         name = "_hooks" if self._edge is None else "hooks"
+        target.plain = False
         hooks = getattr(target, name)
         if hooks is None:
             hooks = []
@@ -699,8 +701,6 @@ class Tensor(Value):
         ------
         GradientError
             If it is a leaf that requires gradients, outside of `no_grad`.
-        ShapeError
-            If the shape does not broadcast.
 
         Examples
         --------
@@ -743,6 +743,8 @@ class Tensor(Value):
         dtype : dtype, optional
         device : optional
             Only the CPU.
+        **_options : optional
+            `non_blocking`, `copy` and the like, taken for PyTorch's sake; they change nothing.
 
         Returns
         -------

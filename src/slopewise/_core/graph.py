@@ -153,6 +153,7 @@ class Node:
     bypass: Any = None
     output: int = -1
     active: bool = True
+    plain: bool = True  # none of the five fields above is set
 
     def __init__(
         self,
@@ -181,6 +182,11 @@ class Node:
 
     def __repr__(self) -> str:
         return f"<{self.primitive.name} -> {self.dtype}{list(self.shape)}>"
+
+    def free(self) -> None:
+        """Drop what was kept for the derivative, and the way up."""
+        self.operands = self.out = self.bypass = None
+        self.guards = self.edges = ()
 
     @property
     def ndim(self) -> int:
@@ -392,6 +398,7 @@ def select_output(parent: Node, i: int, aval: Aval) -> Node:
     """Return the node that stands for output `i` of a node with several outputs."""
     node = Node(parent.primitive, (parent,), (None,), None, {}, aval.shape, aval.dtype)
     node.output = i
+    node.plain = False
     return node
 
 
@@ -444,6 +451,7 @@ def _bind_abstract(primitive: Primitive, operands: tuple[Any, ...], params: dict
     first = avals[0]
     node = Node(primitive, tuple(edges), tuple(arrays), None, params, first.shape, first.dtype)
     node.active = tracked
+    node.plain = tracked
     if not is_tuple(aval):
         return new_value(None, node, tracked and first.dtype.kind == "f")
     node.out = aval
@@ -495,6 +503,7 @@ def _bind_bypassed(
         # A detached value, or a leaf made of one, is not passed by: its gradient ends there.
         if replacement._requires_grad and all(isinstance(p._edge, Node) for p in passed):
             edge = replacement._edge if replacement._edge is not None else replacement
+            node.plain = False
             node.bypass = (edge, tuple(p._edge for p in passed))
         result._edge = node
         result._requires_grad = True

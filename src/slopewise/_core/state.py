@@ -179,6 +179,11 @@ def set_default_dtype(dtype: Any) -> None:
 def detect_anomaly() -> Generator[None]:
     """Turn a NaN or infinite gradient at a singular point into an error with its source line.
 
+    Raises
+    ------
+    GradientError
+        In a backward pass inside, where a gradient becomes NaN or infinite.
+
     Examples
     --------
     >>> import slopewise as sw

@@ -45,7 +45,7 @@ PLACEHOLDER = Primitive(
 def placeholder(aval: Aval, *, requires_grad: bool = False) -> Any:
     """Return an abstract Value that stands for an input of the traced function."""
     node = Node(PLACEHOLDER, (), (), None, {"aval": aval}, aval.shape, aval.dtype)
-    node.active = requires_grad
+    node.active = node.plain = requires_grad
     return new_value(None, node, requires_grad)
 
 

@@ -11,6 +11,7 @@ from slopewise._core.aval import broadcast_shapes
 from slopewise._core.graph import bind
 from slopewise._core.source import explain
 from slopewise._core.value import Value
+from slopewise._front.documentation import compose, describe_rule
 from slopewise._front.operands import as_value, promote_operands, settle_axis
 from slopewise._front.reduction import sum as sum_over
 from slopewise._front.shape import broadcast_to, diagonal, permute
@@ -81,6 +82,16 @@ def matmul(input: Any, other: Any) -> Any:
     return bind(contract, (x, y), params)
 
 
+# Name: shapes of the operands and the result, then the operands and the result of the example.
+_PRODUCTS = {
+    "mm": ("(n, k)", "(k, m)", "(n, m)", "[[1.0, 2.0]]", "[[3.0], [4.0]]", "[[11.]]"),
+    "mv": ("(n, k)", "(k,)", "(n,)", "[[1.0, 2.0]]", "[3.0, 4.0]", "[11.]"),
+    "dot": ("(n,)", "(n,)", "()", "[1.0, 2.0]", "[3.0, 4.0]", "11."),
+    "bmm": ("(b, n, k)", "(b, k, m)", "(b, n, m)", "[[[1.0, 2.0]]]", "[[[3.0], [4.0]]]",
+            "[[[11.]]]"),
+}  # fmt: skip
+
+
 def _exact(name: str, x_ndim: int, y_ndim: int) -> Any:
     def product(input: Any, other: Any) -> Any:
         x, y = _pair(input, other)
@@ -91,7 +102,17 @@ def _exact(name: str, x_ndim: int, y_ndim: int) -> Any:
         return matmul(x, y)
 
     product.__name__ = product.__qualname__ = name
-    product.__doc__ = f"Return the product of operands with {x_ndim} and {y_ndim} axes.\n"
+    first, second, result, one, other, printed = _PRODUCTS[name]
+    product.__doc__ = compose(
+        f"Return the product of operands with {x_ndim} and {y_ndim} axes.",
+        [describe_rule(contract)],
+        [
+            ("Parameters", f"input : Tensor, shape {first}\nother : Tensor, shape {second}"),
+            ("Returns", f"Tensor, shape {result}"),
+            ("Raises", "ShapeError\n    If an operand has another number of axes or sizes differ."),
+        ],
+        f">>> sw.{name}(sw.tensor({one}), sw.tensor({other}))\ntensor({printed})",
+    )
     return product
 
 

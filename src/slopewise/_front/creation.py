@@ -179,6 +179,7 @@ asarray = as_tensor
 
 
 def settle_shape(sizes: tuple[Any, ...]) -> tuple[int, ...]:
+    """Return a shape given as several numbers or as one sequence of them."""
     if len(sizes) == 1 and not isinstance(sizes[0], (int, np.integer)):
         sizes = tuple(sizes[0])
     return tuple(int(n) for n in sizes)

@@ -14,6 +14,18 @@ from slopewise.errors import UsageError
 class device(str):
     """The name of a device; only "cpu" can be used.
 
+    Parameters
+    ----------
+    type : str
+        "cpu", also with an index ("cpu:0").
+    index : int, optional
+        Which one; written behind the name.
+
+    Raises
+    ------
+    UsageError
+        If it is another device.
+
     Examples
     --------
     >>> import slopewise as sw

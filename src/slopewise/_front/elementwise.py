@@ -15,6 +15,7 @@ from slopewise._core.aval import BOOL
 from slopewise._core.graph import Primitive, bind
 from slopewise._core.source import explain
 from slopewise._core.value import Value
+from slopewise._front.documentation import describe_elementwise
 from slopewise._front.operands import (
     apply_binary,
     apply_floats,
@@ -38,12 +39,16 @@ Unary = Callable[[Any], Any]
 Binary = Callable[[Any, Any], Any]
 
 
-def _document(function: Any, name: str, primitive: Primitive, operands: str) -> Any:
+def _document(
+    function: Any,
+    name: str,
+    primitive: Primitive,
+    operands: str,
+    minimum: int = 0,
+    raises: str = "",
+) -> Any:
     function.__name__ = function.__qualname__ = name
-    function.__doc__ = (
-        f"Return {name}({operands}), elementwise; derivative by the {primitive.text.en}:\n"
-        f"    {primitive.text.latex}\n"
-    )
+    function.__doc__ = describe_elementwise(name, primitive, operands, minimum, raises)
     return function
 
 
@@ -51,7 +56,7 @@ def _unary(name: str, primitive: Primitive, minimum: int = 2) -> Unary:
     def function(input: Any) -> Any:
         return apply_unary(primitive, input, minimum)
 
-    return _document(function, name, primitive, "input")
+    return _document(function, name, primitive, "input", minimum)
 
 
 def _binary(name: str, primitive: Primitive, minimum: int = 0) -> Binary:
@@ -64,7 +69,7 @@ def _binary(name: str, primitive: Primitive, minimum: int = 0) -> Binary:
         def function(input: Any, other: Any) -> Any:
             return apply_floats(primitive, input, other)
 
-    return _document(function, name, primitive, "input, other")
+    return _document(function, name, primitive, "input, other", minimum)
 
 
 neg = _unary("neg", arithmetic.neg, 0)
@@ -477,7 +482,8 @@ def _logic(name: str, logical: Primitive, bitwise: Primitive) -> Binary:
             a = as_value(a)
         return bind(logical if kind == "b" else bitwise, (a, b), {})
 
-    return _document(function, name, logical, "input, other")
+    refusal = "DTypeError\n    If an operand is a float."
+    return _document(function, name, logical, "input, other", 0, refusal)
 
 
 bitwise_and = _logic("bitwise_and", comparison.logical_and, comparison.bitwise_and)

@@ -113,7 +113,19 @@ class Generator:
             self._seed, self._draws = int(new_state[0]), int(new_state[1])
 
     def next_counter(self) -> np.ndarray[Any, Any]:
-        """Return the counter of the next draw."""
+        """Return the counter of the next draw.
+
+        Returns
+        -------
+        numpy.ndarray of int64, shape (2,)
+            The bits of the seed and of the number of the draw.
+
+        Examples
+        --------
+        >>> import slopewise as sw
+        >>> sw.Generator().manual_seed(3).next_counter()
+        array([3, 0])
+        """
         with self._lock:
             counter = np.array([self._seed & (2**64 - 1), self._draws], np.uint64)
             self._draws += 1

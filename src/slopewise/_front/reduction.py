@@ -17,6 +17,7 @@ from slopewise._core.graph import Primitive, bind
 from slopewise._core.source import explain
 from slopewise._core.state import state
 from slopewise._front import elementwise
+from slopewise._front.documentation import compose, describe_rule
 from slopewise._front.operands import (
     Axes,
     as_dtype,
@@ -319,10 +320,34 @@ def _extreme(name: str, primitive: Primitive, position: Primitive, pair: str) ->
         return Extremum(values, reshape(indices, values.shape))
 
     reduce.__name__ = reduce.__qualname__ = name
-    reduce.__doc__ = (
-        f"Return the {name}imum over axes; with `dim`, the values and their positions; with another"
-        " tensor, elementwise. Ties share the gradient equally.\n"
-    )
+    largest = "largest" if name == "max" else "smallest"
+    reduce.__doc__ = compose(
+        f"Return the {name}imum over axes; with `dim`, the values and their positions.",
+        [
+            f"With another tensor in place of `dim`, it is `{pair}`. Ties share the gradient"
+            " equally.",
+            describe_rule(primitive),
+        ],
+        [
+            ("Parameters",
+             "input : Tensor, shape (...)\n"
+             "dim, axis : int or sequence of int, optional\n"
+             f"    The axes (default: all, and only the {largest} number is returned).\n"
+             "keepdim, keepdims : bool\n"
+             "    Keep reduced axes with size 1; two names for one argument.\n"
+             "other : Tensor, of a shape that broadcasts, optional\n"
+             "    Compare with it, elementwise."),
+            ("Returns",
+             "Tensor, or Extremum of `values` and `indices` for an integer `dim`\n"
+             "    Each has the shape without the reduced axes."),
+            ("Raises",
+             "ShapeError\n    If a reduced axis is empty.\n"
+             "IndexRangeError\n    If an axis does not exist.\n"
+             "UsageError\n    If both `dim` and `axis` are given, or an axis twice."),
+        ],
+        f">>> sw.{name}(sw.tensor([[1.0, 2.0], [4.0, 3.0]]), 1).values\n"
+        f"tensor({'[2., 4.]' if name == 'max' else '[1., 3.]'})",
+    )  # fmt: skip
     return reduce
 
 
@@ -432,9 +457,24 @@ def _position(name: str, primitive: Primitive) -> Callable[..., Any]:
         return out
 
     find.__name__ = find.__qualname__ = name
-    find.__doc__ = (
-        f"Return the position of the {name[3:]}imum, of all elements or along one axis.\n"
-    )
+    find.__doc__ = compose(
+        f"Return the position of the {name[3:]}imum, of all elements or along one axis.",
+        ["Of equal elements the first is taken.", describe_rule(primitive)],
+        [
+            ("Parameters",
+             "input : Tensor, shape (...)\n"
+             "dim, axis : int, optional\n"
+             "    The axis; left out, input counts as one vector; two names for one argument.\n"
+             "keepdim, keepdims : bool\n"
+             "    Keep the axis with size 1; two names for one argument."),
+            ("Returns", "Tensor of int64, shape without the axis"),
+            ("Raises",
+             "ShapeError\n    If the axis is empty.\n"
+             "IndexRangeError\n    If the axis does not exist.\n"
+             "UsageError\n    If both `dim` and `axis` are given."),
+        ],
+        f">>> sw.{name}(sw.tensor([2.0, 5.0, 1.0]))\ntensor({1 if name == 'argmax' else 2})",
+    )  # fmt: skip
     return find
 
 
@@ -713,7 +753,21 @@ def _running(name: str, primitive: Primitive) -> Callable[..., Any]:
         return bind(primitive, (x,), {"axis": settle_axis(chosen, x.ndim, name), "reverse": False})
 
     run.__name__ = run.__qualname__ = name
-    run.__doc__ = f"Return the running {'sum' if name == 'cumsum' else 'product'} along one axis.\n"
+    run.__doc__ = compose(
+        f"Return the running {'sum' if name == 'cumsum' else 'product'} along one axis.",
+        [describe_rule(primitive)],
+        [
+            ("Parameters",
+             "input : Tensor, shape (...)\n    Integers and truth values give int64.\n"
+             "dim, axis : int\n    The axis; two names for one argument."),
+            ("Returns", "Tensor, shape of input"),
+            ("Raises",
+             "UsageError\n    If no axis is given, or both `dim` and `axis`.\n"
+             "IndexRangeError\n    If the axis does not exist."),
+        ],
+        f">>> sw.{name}(sw.tensor([2, 3, 4]), 0)\n"
+        f"tensor({'[2, 5, 9]' if name == 'cumsum' else '[ 2,  6, 24]'})",
+    )  # fmt: skip
     return run
 
 

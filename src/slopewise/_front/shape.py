@@ -434,8 +434,6 @@ def cat(tensors: Sequence[Any], dim: int = 0, *, axis: int | None = None) -> Any
         If the other axes differ.
     IndexRangeError
         If the axis does not exist.
-    UsageError
-        If there are no tensors.
 
     Examples
     --------

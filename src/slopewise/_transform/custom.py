@@ -337,10 +337,20 @@ class FunctionContext:
         self.saved_tensors = tensors
 
     def mark_non_differentiable(self, *tensors: Any) -> None:
-        """Taken for PyTorch's sake; outputs of integer dtype have no gradient anyway."""
+        """Taken for PyTorch's sake; outputs of integer dtype have no gradient anyway.
+
+        Parameters
+        ----------
+        *tensors : Tensor
+        """
 
     def set_materialize_grads(self, value: bool) -> None:
-        """Taken for PyTorch's sake; missing gradients are always zeros."""
+        """Taken for PyTorch's sake; missing gradients are always zeros.
+
+        Parameters
+        ----------
+        value : bool
+        """
 
 
 class Function:

@@ -107,15 +107,14 @@ def pull_partials(node: Node, rule: Partials, out_bar: Any, attached: bool) -> B
 
 
 def pull_linear(node: Node, rule: Linear, out_bar: Any, attached: bool) -> Bars:
-    operands = list(read_operands(node, attached))
-    wrt = range(len(operands)) if rule.wrt is None else rule.wrt
-    edges = node.edges
-    for i in wrt:
-        edge = edges[i]
-        if edge is not None:
-            operands[i] = edge  # an edge knows its shape and dtype, as an Aval does
-        elif not isinstance(operands[i], Aval):
-            operands[i] = Aval(np.shape(operands[i]), np.asarray(operands[i]).dtype)
+    operands = read_operands(node, attached)
+    wrt = rule.wrt
+    # An edge knows its shape and dtype, as an Aval does; an operand without an edge was kept as an
+    # Aval, or is a number.
+    operands = [
+        e if e is not None and (wrt is None or i in wrt) else x
+        for i, (e, x) in enumerate(zip(node.edges, operands, strict=True))
+    ]
     bars = rule.transpose(out_bar, *operands, **node.params)
     parts: Bars = bars if is_sequence(bars) else (bars,)
     if rule.wrt is None:
@@ -209,7 +208,8 @@ def pull_higher(node: Node, rule: Higher, out_bar: Any, attached: bool) -> Bars:
     bars = rule.pull(node, out_bar)
     if attached:
         return bars
-    return [b._value if isinstance(b, Value) else b for b in bars]
+    # Copied, since a user's rule may give one array to several operands.
+    return [np.array(b._value) if isinstance(b, Value) else b for b in bars]
 
 
 PULLS: dict[type, Callable[..., Bars]] = {
@@ -283,6 +283,53 @@ def walk_back(
         if known is None and isinstance(edge, Node):
             heappush(queue, (-edge.order, edge))
 
+    def detour(node: Node) -> Any:
+        """Do what few nodes need; return the cotangent to pull the ordinary way, if any is left."""
+        out_bar = bars.pop(node, None)
+        shadow = shadows.pop(node, None)
+        total = _total(out_bar, shadow)
+        seen = total if total is None else _observe(node, total, targets, results)
+        if seen is not total:
+            out_bar, shadow = seen, None
+            pending[:] = [p for p in pending if node not in p.passed]
+        if shadow is not None:
+            mine = [p for p in pending if p.head is node]
+            pending[:] = [p for p in pending if p.head is not node]
+            for p in mine:
+                give(p.edge, p.out_bar)
+            if not mine:
+                give_all(node, shadow, shadows)
+        if out_bar is None or not node.active:
+            return None
+        if wanted is not None and (
+            not leads_on(node, wanted) or (boundary and targets is not None and node in targets)
+        ):
+            return None
+        if node.output >= 0:
+            parent = node.edges[0]
+            if parent.out is None:
+                raise GradientError(freed_message(parent))
+            count = len(parent.out)
+            give(parent, tuple(out_bar if i == node.output else None for i in range(count)))
+            return None
+        if node.bypass is None:
+            return out_bar
+        edge, passed = node.bypass
+        if _observed(passed, targets):
+            head = min(passed, key=lambda n: n.order)
+            pending.append(_Pending(head, passed, edge, out_bar))
+            give_all(node, out_bar, shadows)
+        else:
+            give(edge, out_bar)
+        if not retain:
+            node.free()
+        return None
+
+    def give_all(node: Node, bar: Any, tally: dict[Any, Any]) -> None:
+        for edge, part in zip(node.edges, pull(node, bar, attached), strict=True):
+            if isinstance(edge, Node) and part is not None:
+                give(edge, part, tally)
+
     recording = state.grad_enabled
     state.grad_enabled = attached
     token = hush()
@@ -291,68 +338,28 @@ def walk_back(
             give(edge, bar)
             shared.add(id(bar))
         while queue:
-            _, node = heappop(queue)
-            out_bar = bars.pop(node, None)
-            shadow = shadows.pop(node, None) if shadows else None
-            if node.hooks is not None or node.retained is not None or targets is not None:
-                total = _total(out_bar, shadow)
-                seen = total if total is None else _observe(node, total, targets, results)
-                if seen is not total:
-                    out_bar, shadow = seen, None
-                    pending = [p for p in pending if node not in p.passed]
-            if shadow is not None:
-                mine = [p for p in pending if p.head is node]
-                pending = [p for p in pending if p.head is not node]
-                for p in mine:
-                    give(p.edge, p.out_bar)
-                if not mine:
-                    for edge, bar in zip(node.edges, pull(node, shadow, attached), strict=True):
-                        if isinstance(edge, Node) and bar is not None:
-                            give(edge, bar, shadows)
-            if out_bar is None or not node.active:
-                continue
-            if wanted is not None and (
-                not leads_on(node, wanted) or (boundary and targets is not None and node in targets)
-            ):
-                continue
-            if node.output >= 0:
-                parent = node.edges[0]
-                if parent.out is None:
-                    raise GradientError(freed_message(parent))
-                give(parent, tuple(out_bar if i == node.output else None
-                                   for i in range(len(parent.out))))  # fmt: skip
-                continue
-            if node.bypass is not None:
-                edge, passed = node.bypass
-                if _observed(passed, targets):
-                    head = min(passed, key=lambda n: n.order)
-                    pending.append(_Pending(head, passed, edge, out_bar))
-                    for target, bar in zip(node.edges, pull(node, out_bar, attached), strict=True):
-                        if isinstance(target, Node) and bar is not None:
-                            give(target, bar, shadows)
-                else:
-                    give(edge, out_bar)
+            node = heappop(queue)[1]
+            if node.plain and targets is None and not shadows:
+                out_bar = bars.pop(node, None)
             else:
-                for edge, bar in zip(node.edges, pull(node, out_bar, attached), strict=True):
-                    if edge is None or bar is None:
-                        continue
-                    if wanted is not None and edge not in wanted:
-                        continue
-                    if not isinstance(edge, Node) and (
-                        bar is out_bar or getattr(bar, "base", None) is not None
-                    ):
-                        shared.add(id(bar))
-                    known = bars.get(edge)
-                    if known is not None:
-                        bars[edge] = accumulate(known, bar)
-                    else:
-                        bars[edge] = bar
-                        if isinstance(edge, Node):
-                            heappush(queue, (-edge.order, edge))
+                out_bar = detour(node)
+            if out_bar is None:
+                continue
+            for edge, bar in zip(node.edges, pull(node, out_bar, attached), strict=True):
+                if edge is None or bar is None or (wanted is not None and edge not in wanted):
+                    continue
+                known = bars.get(edge)
+                if known is not None:
+                    bars[edge] = accumulate(known, bar)
+                    continue
+                bars[edge] = bar
+                if isinstance(edge, Node):
+                    heappush(queue, (-edge.order, edge))
+                elif bar is out_bar or getattr(bar, "base", None) is not None:
+                    shared.add(id(bar))
             if not retain:
                 # Freed here, one node at a time, so that a long chain is never freed recursively.
-                node.operands = node.out = node.bypass = None
-                node.guards = node.edges = ()
+                node.free()
         for leaf, bar in bars.items():
             if isinstance(leaf, Node) or (targets is not None and leaf not in targets):
                 continue
