@@ -708,7 +708,8 @@ class Tensor(Value):
         >>> sw.zeros(2).copy_(sw.tensor([1, 2]))
         tensor([1., 2.])
         """
-        return self._write(cast(as_value(source), self.dtype))
+        # Cloned, so that the history has a node of its own and not the source's.
+        return self._write(creation.clone(cast(as_value(source), self.dtype)))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         if self._edge is not None and self._requires_grad:

@@ -154,6 +154,7 @@ class Node:
     output: int = -1
     active: bool = True
     plain: bool = True  # none of the five fields above is set
+    light: bool = False  # nothing is kept, so the node can be walked again
 
     def __init__(
         self,
@@ -234,7 +235,7 @@ def bind(
                 if recognise and primitive.recognise is not None:
                     return _bind_recognised(primitive, operands, params)
             if x._storage.rewriter is not None:
-                _check_rewriter(x, primitive)
+                check_alias(x, primitive.name)
             arrays.append(array)
         else:
             arrays.append(x)
@@ -318,6 +319,7 @@ def record(
                 edge = Node(
                     engine.broadcast, (edge,), (None,), None, {"shape": shape}, shape, dtype
                 )
+                edge.light = True
             live += 1
             edges.append(edge)
         else:
@@ -325,10 +327,12 @@ def record(
     guards: list[Any] = []
     kept: list[Any] = []
     keep = primitive.keep_mask
+    heavy = False
     for i, array in enumerate(arrays):
         if type(array) is not _ndarray:
             kept.append(array)
         elif keep(i) and not (primitive.keep_others and live == 1 and edges[i] is not None):
+            heavy = True
             x = operands[i]
             if isinstance(x, Value):
                 storage = x._storage
@@ -341,6 +345,7 @@ def record(
         else:
             kept.append(Aval(array.shape, array.dtype) if edges[i] is None else None)
     node = Node(primitive, tuple(edges), tuple(kept), None, params, shape, dtype)
+    node.light = not heavy and not primitive.keeps_out
     if primitive.keeps_out:
         node.out = out
         if result is not None:
@@ -351,13 +356,15 @@ def record(
     return node
 
 
-def _check_rewriter(x: Value, primitive: Primitive) -> None:
+def check_alias(x: Value, operation: str) -> None:
     """Refuse an alias whose recorded history lacks an in-place change made through another one."""
     storage = x._storage
-    if x._born < storage.rewritten and storage.rewriter() is not x and state.grad_enabled:
+    if storage.rewriter is None or not state.grad_enabled:
+        return
+    if x._born < storage.rewritten and storage.rewriter() is not x:
         raise GradientError(
             explain(
-                f"{primitive.name}: its operand shares memory with a tensor that was changed in"
+                f"{operation}: its operand shares memory with a tensor that was changed in"
                 " place while gradients were recorded, and its own history does not know that"
                 " change. Use the changed tensor itself, or take a .clone() before the change.",
                 (x,),

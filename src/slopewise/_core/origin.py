@@ -22,8 +22,10 @@ class Origin:
 
     def __init__(self, primitive: Any, operands: tuple[Any, ...], params: dict[str, Any]) -> None:
         self.primitive = primitive
-        self.operands = tuple(
-            _without_old_origins(x) if isinstance(x, Value) else x for x in operands
+        self.operands = tuple(_shallow(x) if isinstance(x, Value) else x for x in operands)
+        self.depth = 1 + max(
+            (x._origin[0].depth for x in self.operands if isinstance(x, Value) and x._origin),
+            default=0,
         )
         self.params = params
         self.versions = tuple(x._storage.version if isinstance(x, Value) else 0 for x in operands)
@@ -38,18 +40,14 @@ class Origin:
 _DEPTH = 4
 
 
-def _without_old_origins(x: Value, depth: int = _DEPTH) -> Value:
-    """Return `x`, or a copy of it that remembers at most `depth` steps."""
-    steps = 0
-    at: Any = x
-    while isinstance(at, Value) and at._origin is not None:
-        steps += 1
-        if steps > depth:
-            stripped = new_value(x._value, x._edge, x._requires_grad)
-            stripped._storage = x._storage
-            return stripped
-        at = next((o for o in at._origin[0].operands if isinstance(o, Value)), None)
-    return x
+def _shallow(x: Value) -> Value:
+    """Return `x`, or a copy of it without its origin, if that is as deep as a recogniser looks."""
+    if x._origin is None or x._origin[0].depth < _DEPTH:
+        return x
+    stripped = new_value(x._value, x._edge, x._requires_grad)
+    stripped._storage = x._storage
+    stripped._born = x._born
+    return stripped
 
 
 def origin_of(x: Any) -> Origin | None:

@@ -113,6 +113,12 @@ class set_grad_enabled(_GradMode):
     def __enter__(self) -> None:
         state.grad_enabled = self._enabled
 
+    def __call__(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """Decorate a function: the switch holds inside it only."""
+        if self._previous:
+            state.grad_enabled = self._previous.pop()
+        return _GradMode(self._enabled)(func)
+
 
 def is_grad_enabled() -> bool:
     """Return whether operations are recorded for differentiation.

@@ -89,6 +89,7 @@ class Value:
     _origin: Any = None
     _grad: Any = None
     _hooks: list[Callable[[Any], Any]] | None = None
+    _base: Any = None  # (Value, index) for a view made by indexing
     _born: int = 0  # the storage's version when this alias of it was made
 
     @property

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from slopewise._core.graph import check_alias
 from slopewise._core.source import explain, find_constants, user_frame
 from slopewise._core.value import Value, new_value
 from slopewise._front.operands import as_value, cast, read_array
@@ -21,6 +22,7 @@ def run_backward(tensor: Any, gradient: Any, retain_graph: bool | None, create_g
     """Accumulate the gradient of a tensor in the `.grad` of the leaves it came from."""
     if not tensor._requires_grad:
         refuse_backward(tensor)
+    check_alias(tensor, "backward")
     seed = _seed(tensor, gradient)
     keep = create_graph if retain_graph is None else retain_graph
     head = tensor if tensor._edge is None else tensor._edge
@@ -63,6 +65,8 @@ def _seed(tensor: Any, gradient: Any) -> Any:
 
 def _accumulate_grad(leaf: Any, bar: Any) -> None:
     value = bar if isinstance(bar, Value) else new_value(np.asarray(bar), None, False)
+    if value._value is not None and not value._value.flags.writeable:
+        value._value = np.array(value._value)
     if leaf._grad is None:
         leaf._grad = value
     elif isinstance(bar, Value):

@@ -19,7 +19,7 @@ from slopewise._core.source import explain
 from slopewise._core.state import enable_grad, state
 from slopewise._core.trace import Graph, ancestors, trace
 from slopewise._core.tree import flatten, unflatten
-from slopewise._core.value import Value, new_value
+from slopewise._core.value import Value, new_value, new_zeros, owner_of
 from slopewise._front.elementwise import where
 from slopewise._front.operands import as_value
 from slopewise._front.random import default_generator
@@ -27,6 +27,7 @@ from slopewise._front.reduction import any as any_of
 from slopewise._front.shape import broadcast_to, flip, reshape, stack, unbind
 from slopewise._transform.custom import _fill_bars
 from slopewise._transform.inputs import as_values, edge_of, mark
+from slopewise._transform.jvp import walk_forward
 from slopewise._transform.vjp import read_operands, walk_back
 from slopewise._transform.vmap import batch_graph
 from slopewise.errors import GradientError, ShapeError, UsageError
@@ -407,19 +408,23 @@ def checkpoint(
         first = [mark(x, "checkpoint") if f else x for x, f in zip(inputs, floats, strict=True)]
         outs = run(first)
     fresh = {edge_of(x) for x in first}
-    captured = _outer_edges([edge_of(o) for o in outs if o._requires_grad], fresh, inputs, start)
+    captured = _outer_edges([edge_of(o) for o in outs if o._requires_grad], fresh, start)
     operands = [*inputs, *captured.values()]
 
-    def pull(node: Node, out_bar: Any) -> Any:
+    def repeat(node: Node) -> tuple[list[Any], list[Any]]:
+        """Run the function again on the node's operands, with the same random draws."""
         now = default_generator.get_state()
         default_generator.set_state(seed_state)
         try:
             values = as_values(list(read_operands(node, True)))[: len(inputs)]
             again = [mark(x, "checkpoint") if f else x for x, f in zip(values, floats, strict=True)]
             with enable_grad():
-                results = run(again)
+                return again, run(again)
         finally:
             default_generator.set_state(now)
+
+    def pull(node: Node, out_bar: Any) -> Any:
+        again, results = repeat(node)
         heads = [
             (edge_of(o), b)
             for o, b in zip(results, _fill_bars(node, out_bar), strict=True)
@@ -431,9 +436,23 @@ def checkpoint(
         return [*bars, *(found.get(e) for e in captured)]
 
     def push(node: Node, tangents: Sequence[Any]) -> Any:
-        raise GradientError("checkpoint: forward mode stores nothing, so call the function itself.")
+        again, results = repeat(node)
+        edges = [edge_of(x) if f else None for x, f in zip(again, floats, strict=True)]
+        seeds = {
+            e: as_values([t])[0]
+            for e, t in zip([*edges, *captured], tangents, strict=True)
+            if e is not None and t is not None
+        }
+        heads = [edge_of(o) if o._requires_grad else None for o in results]
+        arrived = iter(walk_forward([h for h in heads if h is not None], seeds, attached=True))
+        dots = [None if h is None else next(arrived) for h in heads]
+        return tuple(new_zeros(o) if d is None else d for d, o in zip(dots, results, strict=True))
 
-    arrays = tuple(o._value for o in outs)
+    # Copied where an output is an input, or looks at one: each has a buffer of its own.
+    given = [owner_of(x._value) for x in operands]
+    arrays = tuple(
+        o._value.copy() if any(owner_of(o._value) is g for g in given) else o._value for o in outs
+    )
     record_ = Primitive(
         "checkpoint",
         value=lambda *_operands: arrays,
@@ -449,17 +468,14 @@ def checkpoint(
     return unflatten(shape_of_out[0], list(bind(record_, tuple(operands), {})))
 
 
-def _outer_edges(
-    heads: list[Any], fresh: set[Any], inputs: Sequence[Any], start: int
-) -> dict[Any, Any]:
+def _outer_edges(heads: list[Any], fresh: set[Any], start: int) -> dict[Any, Any]:
     """Return what the recorded run reached beyond its own inputs, as edge -> Value."""
-    own = {edge_of(x) for x in inputs}
     found: dict[Any, Any] = {}
     for node in ancestors(heads):
-        if node.order < start:
+        if node.order < start or node in fresh:
             continue
         for i, edge in enumerate(node.edges):
-            if edge is None or edge in fresh or edge in own:
+            if edge is None or edge in fresh:
                 continue
             if isinstance(edge, Value):
                 found[edge] = edge

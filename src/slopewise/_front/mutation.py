@@ -11,12 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from slopewise._core.graph import Node
+from slopewise._core.graph import Node, bind, check_alias
 from slopewise._core.source import explain
 from slopewise._core.state import state
 from slopewise._front.abstract import refuse_abstract
+from slopewise._front.indexing import set_at
 from slopewise._front.operands import as_value, cast
 from slopewise._front.shape import broadcast_to
+from slopewise._ops.comparison import where
 from slopewise.errors import DTypeError, GradientError, ShapeError, UsageError
 
 
@@ -29,17 +31,10 @@ def write_in_place(tensor: Any, result: Any) -> Any:
         tensor._value, tensor._edge = result._value, result._edge
         tensor._requires_grad = result._requires_grad
         return tensor
-    recorded = state.grad_enabled and result._requires_grad
-    if tensor._requires_grad and tensor._edge is None and state.grad_enabled:
-        raise GradientError(
-            explain(
-                "a leaf Variable that requires grad is being used in an in-place operation."
-                " Update it inside `with sw.no_grad():`, or compute a new tensor.",
-                (tensor,),
-            )
-        )
+    if state.grad_enabled:
+        _check_bases(tensor)
     if result.shape != tensor.shape:
-        if np.broadcast_shapes(result.shape, tensor.shape) != tensor.shape:
+        if not _fits(result.shape, tensor.shape):
             raise ShapeError(
                 explain(
                     f"an in-place operation gave shape {result.shape}, but the tensor has"
@@ -58,6 +53,11 @@ def write_in_place(tensor: Any, result: Any) -> Any:
                 )
             )
         result = cast(result, tensor.dtype)
+    if state.grad_enabled and tensor._requires_grad and not result._requires_grad:
+        # A constant is written over a computed tensor: it stays in the graph, with gradient 0.
+        nowhere = np.zeros(tuple(tensor.shape), bool)
+        result = bind(where, (nowhere, tensor, result), {})
+    recorded = state.grad_enabled and result._requires_grad
     storage = tensor._storage
     if recorded:
         _release_saved(result._edge, tensor._value)
@@ -72,7 +72,48 @@ def write_in_place(tensor: Any, result: Any) -> Any:
     tensor._value[...] = result._value
     storage.version += 1
     tensor._origin = None
+    if recorded:
+        _tell_bases(tensor)
     return tensor
+
+
+def _fits(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:
+    """Return whether a shape broadcasts to another one."""
+    try:
+        return np.broadcast_shapes(shape, target) == tuple(target)
+    except ValueError:
+        return False
+
+
+def _check_bases(tensor: Any) -> None:
+    """Refuse a recorded change of a leaf, of a view of a leaf, or under a stale alias."""
+    at = tensor
+    while True:
+        if at._requires_grad and at._edge is None:
+            what = "a leaf Variable" if at is tensor else "a view of a leaf Variable"
+            raise GradientError(
+                explain(
+                    f"{what} that requires grad is being used in an in-place operation."
+                    " Update it inside `with sw.no_grad():`, or compute a new tensor.",
+                    (tensor,),
+                )
+            )
+        check_alias(at, "an in-place operation")
+        if at._base is None:
+            return
+        at = at._base[0]
+
+
+def _tell_bases(tensor: Any) -> None:
+    """Make a change of a view part of the history of what it is a view of."""
+    version = tensor._storage.version
+    at = tensor
+    while at._base is not None:
+        base, index = at._base
+        base._born = at._born = version  # their numbers and their histories are current
+        merged = set_at(base, index, at)
+        base._edge, base._requires_grad, base._origin = merged._edge, True, None
+        at = base
 
 
 def _release_saved(node: Any, array: np.ndarray[Any, Any]) -> None:
@@ -83,6 +124,7 @@ def _release_saved(node: Any, array: np.ndarray[Any, Any]) -> None:
     for each in pending:
         if each.operands is None:
             continue
-        if any(x is array for x in each.operands):
+        current = all(g[0].version == g[1] and g[0].unchanged(g[2]) for g in each.guards)
+        if current and any(x is array for x in each.operands):
             each.operands = tuple(x.copy() if x is array else x for x in each.operands)
             each.guards = [g for g in each.guards if g[2] is not array]

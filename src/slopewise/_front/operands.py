@@ -85,7 +85,18 @@ def read_array(value: Any) -> np.ndarray[Any, Any]:
 
 def as_value(x: Any) -> Any:
     """Return a Value for a Value, an array or a number."""
-    return x if isinstance(x, Value) else new_value(as_array(x), None, False)
+    if isinstance(x, Value):
+        return x
+    array = as_array(x)
+    # Copied, since the caller can still change the array, and a node may keep it.
+    return new_value(array.copy() if array is x else array, None, False)
+
+
+def as_value_in(x: Any, dtype: np.dtype[Any]) -> Any:
+    """Return a Value of a dtype; numbers go there at once, not through the default dtype."""
+    if isinstance(x, (bool, int, float)):
+        return new_value(np.asarray(x).astype(dtype), None, False)
+    return cast(as_value(x), dtype)
 
 
 def cast(x: Any, dtype: np.dtype[Any]) -> Any:

@@ -18,10 +18,10 @@ from slopewise._core.aval import Aval
 from slopewise._core.graph import Node, Primitive, bind
 from slopewise._core.rules import Control, Higher, Text
 from slopewise._core.source import explain
-from slopewise._core.state import enable_grad, no_grad
+from slopewise._core.state import enable_grad, no_grad, state
 from slopewise._core.trace import trace
 from slopewise._core.tree import flatten, unflatten
-from slopewise._core.value import Value, is_tuple, new_zeros
+from slopewise._core.value import Value, is_tuple, new_zeros, owner_of
 from slopewise._transform.inputs import as_values, edge_of, mark
 from slopewise._transform.vjp import read_operands, walk_back
 from slopewise.errors import GradientError
@@ -40,13 +40,26 @@ def make_custom(
     function: Callable[..., Any],
     pull: Callable[[Node, Any], Sequence[Any]],
     push: Callable[[Node, Sequence[Any]], Any],
+    closed: bool = True,
 ) -> Primitive:
-    """Return the record of a user's function: flat operands in, a tuple of outputs out."""
+    """Return the record of a user's function: flat operands in, a tuple of outputs out.
+
+    `closed` refuses functions that use tensors with gradients beside their operands.
+    """
 
     def value(*arrays: Any, **_params: Any) -> Any:
-        with no_grad():
-            outs, _ = _call_flat(function, _plain(arrays))
-        return tuple(np.asarray(o._value if isinstance(o, Value) else o) for o in outs)
+        operands = _plain(arrays)
+        with enable_grad() if closed else no_grad():
+            outs, _ = _call_flat(function, operands)
+        if closed and any(isinstance(o, Value) and o._requires_grad for o in outs):
+            raise GradientError(
+                f"{name}: the function uses a tensor that requires gradients and is not one of its"
+                " arguments, so the stated derivative cannot reach it; pass it as an argument."
+            )
+        results = [np.asarray(o._value if isinstance(o, Value) else o) for o in outs]
+        given = [owner_of(x._value) for x in operands]
+        # Copied where an output is an operand, or looks at one: each has a buffer of its own.
+        return tuple(r.copy() if any(owner_of(r) is g for g in given) else r for r in results)
 
     def abstract(*avals: Any, **_params: Any) -> Any:
         graph, _ = trace(lambda *xs: _call_flat(function, xs)[0], [_aval(a) for a in avals])
@@ -448,7 +461,16 @@ class Function:
             return out if is_tuple(out) else (out,)
 
         def pull(node: Node, out_bar: Any) -> Sequence[Any]:
-            given = cls.backward(context, *_fill_bars(node, out_bar))
+            saved = context
+            if state.grad_enabled:
+                # The walk is recorded: what forward saves must have its history.
+                full = list(args)
+                for i, x in zip(places, _plain(read_operands(node, True)), strict=True):
+                    full[i] = x
+                saved = FunctionContext()
+                saved.needs_input_grad = context.needs_input_grad
+                cls.forward(saved, *full)
+            given = cls.backward(saved, *_fill_bars(node, out_bar))
             bars = [given] if isinstance(given, Value) or given is None else list(given)
             if len(bars) < len(args):
                 raise GradientError(
@@ -457,7 +479,7 @@ class Function:
                 )
             return _pair_bars(cls.__name__, node, [bars[i] for i in places])
 
-        record_ = make_custom(cls.__name__, flat, pull, _refuse_push)
+        record_ = make_custom(cls.__name__, flat, pull, _refuse_push, closed=False)
         if not places:
             return cls.forward(context, *args)
         outs = bind(record_, tuple(args[i] for i in places), {})

@@ -16,6 +16,7 @@ import numpy as np
 from slopewise._core.state import enable_grad
 from slopewise._core.tree import flatten, unflatten
 from slopewise._core.value import Value, new_value, new_zeros
+from slopewise._ops.comparison import copy as clone
 from slopewise._ops.shape import reshape
 from slopewise._transform.inputs import as_values, edge_of, mark
 from slopewise._transform.jvp import reaches_beyond, walk_forward
@@ -219,7 +220,13 @@ class _Recording:
         attached = self.linked or any(d._value is None or d._requires_grad for d in dots)
         seeds = {e: d if attached else d._value for e, d in zip(self.edges, dots, strict=True)}
         live = [h for h in self.heads if h is not None]
-        arrived = iter(walk_forward(live, seeds, attached=attached))
+        taken = {id(d) if attached else id(d._value) for d in dots}
+        arrived = iter(
+            [
+                clone(t) if id(t) in taken else t
+                for t in walk_forward(live, seeds, attached=attached)
+            ]
+        )
         return [
             _finish(next(arrived) if h is not None else None, o)
             for h, o in zip(self.heads, self.outs, strict=True)

@@ -20,7 +20,12 @@ from slopewise.errors import DTypeError
 
 def as_values(leaves: Sequence[Any]) -> list[Any]:
     """Return Values for arrays and numbers; Values are passed through."""
-    return [x if isinstance(x, Value) else new_value(np.asarray(x), None, False) for x in leaves]
+    return [x if isinstance(x, Value) else _wrap(x) for x in leaves]
+
+
+def _wrap(x: Any) -> Any:
+    """Return a Value over a copy: the caller can still change an array, and a node may keep it."""
+    return new_value(np.array(x), None, False)
 
 
 def mark(x: Any, operation: str) -> Any:
@@ -38,9 +43,12 @@ def mark(x: Any, operation: str) -> Any:
             linked._edge.active = True
         else:
             linked = new_value(value._value, None, True)
+            linked._storage, linked._born = value._storage, value._storage.version
         linked._requires_grad = True
         return linked
-    return new_value(value._value, None, True)
+    fresh = new_value(value._value, None, True)
+    fresh._storage, fresh._born = value._storage, value._storage.version
+    return fresh
 
 
 def edge_of(value: Any) -> Any:

@@ -59,10 +59,12 @@ def _made_by(x: Any, primitive: Primitive) -> Any:
 
 
 def _is_one(x: Any) -> bool:
+    """Return whether `x` is the constant 1: a number, or one without gradients of its own."""
     if isinstance(x, Value):
-        return x._value is not None and x._value.size == 1 and bool(x._value.item() == 1)
+        array = x._value
+        return array is not None and not x._requires_grad and array.ndim == 0 and bool(array == 1)
     if is_array(x):
-        return x.size == 1 and bool(x.item() == 1)
+        return x.ndim == 0 and bool(x == 1)
     return isinstance(x, (int, float)) and x == 1
 
 
@@ -150,7 +152,8 @@ def _log_of_exp(operands: tuple[Any, ...]) -> Match:
     origin = _made_by(head, exponential.exp)
     if origin is None:
         return None
-    return _move(comparison.alias(origin.operands[0]), movements), tuple(passed)
+    # Added to 0, so that exp(-0.0) = 1 gives log(1) = +0.0.
+    return _move(arithmetic.add(origin.operands[0], 0.0), movements), tuple(passed)
 
 
 def _log_of_sum_of_exp(operands: tuple[Any, ...]) -> Match:
@@ -213,14 +216,18 @@ def _quotient_with_one_plus_exp(operands: tuple[Any, ...]) -> Match:
     if _is_one(x):
         return exponential.sigmoid(arithmetic.neg(found[0])), (y, found[1])
     if isinstance(x, Value) and _same(x, found[1]):
-        return exponential.sigmoid(found[0]), (y, x)
+        return exponential.sigmoid(found[0]), (y, x, found[1])
     return None
 
 
 def _same(x: Any, y: Any) -> bool:
-    """Return whether two Values are one result, or exp of one."""
-    if x is y or (x._storage is y._storage and x._value is y._value):
+    """Return whether two Values are one result with one history, or exp of one."""
+    if x is y:
         return True
+    if x._storage is y._storage and x._value is y._value:
+        if x._requires_grad != y._requires_grad or x._edge is not y._edge:
+            return False
+        return x._edge is not None or not x._requires_grad
     a, b = _made_by(x, exponential.exp), _made_by(y, exponential.exp)
     return a is not None and b is not None and _same(a.operands[0], b.operands[0])
 
@@ -236,7 +243,7 @@ def _quotient_of_exp_and_its_sum(operands: tuple[Any, ...]) -> Match:
     axes = params["axes"]
     if len(axes) != 1 or not (params["keepdims"] or u.ndim == 1):
         return None
-    return reduction.softmax(u, axis=axes[0]), (y, e)
+    return reduction.softmax(u, axis=axes[0]), (y, e, x)
 
 
 _OVERFLOW = "exp overflows to inf, and inf/inf or log(inf) follow"

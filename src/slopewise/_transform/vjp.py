@@ -117,7 +117,7 @@ def pull_linear(node: Node, rule: Linear, out_bar: Any, attached: bool) -> Bars:
     ]
     bars = rule.transpose(out_bar, *operands, **node.params)
     parts: Bars = bars if is_sequence(bars) else (bars,)
-    if rule.wrt is None:
+    if wrt is None:
         return parts
     full: list[Any] = [None] * len(operands)
     for i, bar in zip(wrt, parts, strict=True):
@@ -291,14 +291,16 @@ def walk_back(
         seen = total if total is None else _observe(node, total, targets, results)
         if seen is not total:
             out_bar, shadow = seen, None
-            pending[:] = [p for p in pending if node not in p.passed]
+            cancel(node)
         if shadow is not None:
-            mine = [p for p in pending if p.head is node]
-            pending[:] = [p for p in pending if p.head is not node]
+            mine = [p for p in pending if node in p.heads]
             for p in mine:
-                give(p.edge, p.out_bar)
+                p.held.append((node, shadow))
             if not mine:
                 give_all(node, shadow, shadows)
+        for p in [p for p in pending if node is p.last]:
+            pending.remove(p)
+            give(p.edge, p.out_bar)
         if out_bar is None or not node.active:
             return None
         if wanted is not None and (
@@ -316,8 +318,7 @@ def walk_back(
             return out_bar
         edge, passed = node.bypass
         if _observed(passed, targets):
-            head = min(passed, key=lambda n: n.order)
-            pending.append(_Pending(head, passed, edge, out_bar))
+            pending.append(_Pending(passed, edge, out_bar))
             give_all(node, out_bar, shadows)
         else:
             give(edge, out_bar)
@@ -325,9 +326,20 @@ def walk_back(
             node.free()
         return None
 
+    def cancel(node: Node) -> None:
+        """A hook changed a passed-by cotangent: send all of them the ordinary way after all."""
+        for p in [p for p in pending if node in p.passed]:
+            pending.remove(p)
+            for head, shadow in p.held:
+                give_all(head, shadow, bars)
+            for n in p.passed:
+                if n in shadows:
+                    give(n, shadows.pop(n))
+
     def give_all(node: Node, bar: Any, tally: dict[Any, Any]) -> None:
         for edge, part in zip(node.edges, pull(node, bar, attached), strict=True):
-            if isinstance(edge, Node) and part is not None:
+            # A shadow ends at a leaf; a cotangent of its own goes on.
+            if part is not None and edge is not None and (tally is bars or isinstance(edge, Node)):
                 give(edge, part, tally)
 
     recording = state.grad_enabled
@@ -339,7 +351,7 @@ def walk_back(
             shared.add(id(bar))
         while queue:
             node = heappop(queue)[1]
-            if node.plain and targets is None and not shadows:
+            if node.plain and targets is None and not shadows and not pending:
                 out_bar = bars.pop(node, None)
             else:
                 out_bar = detour(node)
@@ -357,14 +369,16 @@ def walk_back(
                     heappush(queue, (-edge.order, edge))
                 elif bar is out_bar or getattr(bar, "base", None) is not None:
                     shared.add(id(bar))
-            if not retain:
+            if not retain and not node.light:
                 # Freed here, one node at a time, so that a long chain is never freed recursively.
                 node.free()
         for leaf, bar in bars.items():
             if isinstance(leaf, Node) or (targets is not None and leaf not in targets):
                 continue
             if leaf._hooks:
-                bar = _apply_hooks(leaf._hooks, bar)
+                given, bar = bar, _apply_hooks(leaf._hooks, bar)
+                if bar is not given:
+                    shared.add(id(bar))
             results[leaf] = np.array(bar) if id(bar) in shared and not attached else bar
     finally:
         restore(token)
@@ -407,15 +421,19 @@ class _Pending:
     retains its gradient or is a target, the ordinary cotangents are computed too, as shadows: they
     are shown to the watchers and end at the head (softmax), and only then the better way is taken.
     If a hook changes one, the bypass is cancelled and the changed cotangent goes the ordinary way.
+    There can be several heads (two calls of exp on one operand); what has arrived at one is held
+    until the last one is reached.
     """
 
-    __slots__ = ("edge", "head", "out_bar", "passed")
+    __slots__ = ("edge", "heads", "held", "last", "out_bar", "passed")
 
-    def __init__(self, head: Node, passed: tuple[Node, ...], edge: Edge, out_bar: Any) -> None:
-        self.head = head
+    def __init__(self, passed: tuple[Node, ...], edge: Edge, out_bar: Any) -> None:
         self.passed = passed
         self.edge = edge
         self.out_bar = out_bar
+        self.heads = [n for n in passed if not any(e is p for e in n.edges for p in passed)]
+        self.last = min(self.heads, key=lambda n: n.order)
+        self.held: list[tuple[Node, Any]] = []
 
 
 def _observed(passed: tuple[Node, ...], targets: set[Any] | None) -> bool:
