@@ -209,6 +209,38 @@ def test_second_order_is_the_slope_of_the_gradient(primitive: Primitive, sample:
         np.testing.assert_allclose(r.detach().numpy(), f.detach().numpy(), rtol=1e-8, atol=1e-9)
 
 
+def pairs() -> list[Any]:
+    return [
+        c
+        for c in SMOOTH
+        if isinstance(c.values[0].lowering, Pointwise)
+        and len(c.values[1].operands) == 2
+        and np.shape(c.values[1].operands[0]) == (3, 4)
+    ]
+
+
+@pytest.mark.parametrize(("primitive", "sample"), pairs())
+def test_broadcast_operands(primitive: Primitive, sample: Sample) -> None:
+    """Operands that NumPy broadcasts get the gradients of operands broadcast by hand, summed."""
+    x, y = (np.asarray(o) for o in sample.operands)
+    for a, b in ((x[:, :1], y), (x, y[0]), (x[:1, :1], y), (x[:, :1], y[:1]), (x, y[0, 0])):
+        leaves = [new_value(a.copy(), None, True), new_value(np.array(b), None, True)]
+        bind(primitive, tuple(leaves), sample.params).sum().backward()
+        full = [new_value(np.broadcast_to(v, x.shape).copy(), None, True) for v in (a, b)]
+        bind(primitive, tuple(full), sample.params).sum().backward()
+        for small, large in zip(leaves, full, strict=True):
+            if large.grad is None:
+                assert small.grad is None
+                continue
+            expected = large.grad.numpy()
+            extra = expected.ndim - small.ndim
+            axes = tuple(range(extra)) + tuple(
+                i + extra for i, n in enumerate(small.shape) if n == 1
+            )
+            expected = expected.sum(axis=axes).reshape(small.shape)
+            np.testing.assert_allclose(small.grad.numpy(), expected, rtol=1e-10, atol=1e-12)
+
+
 @pytest.mark.parametrize(("primitive", "sample"), CASES)
 def test_batching_is_a_loop(primitive: Primitive, sample: Sample) -> None:
     if isinstance(primitive.lowering, Generate):
