@@ -47,12 +47,15 @@ def _reflected(function: Callable[..., Any]) -> Callable[..., Any]:
     return operator
 
 
-def _in_place(function: Callable[..., Any]) -> Callable[..., Any]:
+def _in_place(function: Callable[..., Any], name: str) -> Callable[..., Any]:
     def operator(self: Any, *args: Any, **kwargs: Any) -> Any:
         if self._requires_grad and self._edge is None and state.grad_enabled:
             self._write(self)
         return self._write(function(self, *args, **kwargs))
 
+    operator.__name__ = name
+    operator.__qualname__ = f"Tensor.{name}"
+    operator.__doc__ = f"Do as `{function.__name__}` does, in place; return the tensor itself."
     return operator
 
 
@@ -78,6 +81,14 @@ def _direct(primitive: Primitive, function: Callable[..., Any]) -> Callable[...,
 _NO_PARAMS: dict[str, Any] = {}
 
 
+def _get_item(self: Any, index: Any) -> Any:
+    """Return self[index]; a view knows what it is a view of, so that changes in place reach it."""
+    out = indexing.get_at(self, index)
+    if out._storage is self._storage and state.grad_enabled:
+        out._base = (self, index)
+    return out
+
+
 def install_methods() -> None:
     """Give Tensor the front's functions as methods and operators; called once, by the package."""
     tables: Sequence[tuple[Any, Sequence[str]]] = (
@@ -99,7 +110,7 @@ def install_methods() -> None:
         setattr(Tensor, alias, getattr(Tensor, name))
     Tensor.clone = creation.clone  # type: ignore[attr-defined]
     for name in (*_INPLACE, *indexing.INPLACE):
-        setattr(Tensor, f"{name}_", _in_place(getattr(Tensor, name)))
+        setattr(Tensor, f"{name}_", _in_place(getattr(Tensor, name), f"{name}_"))
     for name, symbol in (
         ("add", "add"), ("sub", "sub"), ("mul", "mul"), ("div", "truediv"), ("pow", "pow"),
         ("floor_divide", "floordiv"), ("remainder", "mod"), ("matmul", "matmul"),
@@ -110,9 +121,9 @@ def install_methods() -> None:
         quick = function if primitive is None else _direct(primitive, function)
         setattr(Tensor, f"__{symbol}__", quick)
         setattr(Tensor, f"__r{symbol}__", _reflected(function))
-        setattr(Tensor, f"__i{symbol}__", _in_place(function))
+        setattr(Tensor, f"__i{symbol}__", _in_place(function, f"__i{symbol}__"))
     for name in "eq ne lt le gt ge neg abs".split():
         setattr(Tensor, f"__{name}__", getattr(Tensor, name))
     Tensor.__pos__ = lambda self: self  # type: ignore[attr-defined]
     Tensor.__invert__ = elementwise.bitwise_not  # type: ignore[attr-defined]
-    Tensor.__getitem__ = indexing.get_at  # type: ignore[attr-defined]
+    Tensor.__getitem__ = _get_item  # type: ignore[attr-defined]

@@ -19,7 +19,7 @@ from slopewise._transform.custom import Function
 from slopewise._transform.gradcheck import gradcheck
 from slopewise._transform.inputs import edge_of
 from slopewise._transform.vjp import walk_back
-from slopewise.errors import GradientError
+from slopewise.errors import GradientError, ShapeError, UsageError
 
 __all__ = [
     "Function", "backward", "detect_anomaly", "enable_grad", "grad", "gradcheck", "no_grad",
@@ -59,6 +59,10 @@ def grad(
     ------
     GradientError
         If an input was not used, or nothing was recorded.
+    ShapeError
+        If a cotangent has another shape than its output.
+    UsageError
+        If outputs or inputs are no Tensors, or there is not one cotangent for each output.
 
     Examples
     --------
@@ -67,14 +71,15 @@ def grad(
     >>> sw.autograd.grad(x**2, x)
     (tensor(6.),)
     """
-    outs: list[Any] = [outputs] if isinstance(outputs, Value) else list(outputs)
-    ins = [inputs] if isinstance(inputs, Value) else list(inputs)
+    outs = _tensors(outputs, "autograd.grad", "outputs")
+    ins = _tensors(inputs, "autograd.grad", "inputs")
     given: Sequence[Any] = (
         [grad_outputs] if isinstance(grad_outputs, Value) or grad_outputs is None
         else list(grad_outputs)
     )  # fmt: skip
     if grad_outputs is None:
         given = [None] * len(outs)
+    _check_count(given, outs, "autograd.grad", "grad_outputs")
     heads: list[tuple[Any, Any]] = []
     for out, bar in zip(outs, given, strict=True):
         if not out._requires_grad:
@@ -85,6 +90,14 @@ def grad(
                     "grad can be implicitly created only for scalar outputs; reduce the output or"
                     " pass grad_outputs.",
                     (out,),
+                )
+            )
+        if bar is not None and as_value(bar).shape != out.shape:
+            raise ShapeError(
+                explain(
+                    f"autograd.grad: an output has shape {tuple(out.shape)}, its grad_outputs"
+                    f" {tuple(as_value(bar).shape)}; they must be equal.",
+                    (out, bar),
                 )
             )
         seed = as_value(np.ones(out.shape, out.dtype)) if bar is None else as_value(bar)
@@ -109,6 +122,30 @@ def grad(
     return tuple(results)
 
 
+def _tensors(given: Any, operation: str, what: str) -> list[Any]:
+    """Return one Tensor or several as a list."""
+    listed = list(given) if isinstance(given, (list, tuple)) else [given]
+    for x in listed:
+        if not isinstance(x, Value):
+            raise UsageError(
+                explain(
+                    f"{operation}: {what} must be Tensors, not {type(x).__name__}; make one with"
+                    " sw.tensor(..., requires_grad=True)."
+                )
+            )
+    return listed
+
+
+def _check_count(bars: Sequence[Any], outs: Sequence[Any], operation: str, what: str) -> None:
+    if len(bars) != len(outs):
+        raise UsageError(
+            explain(
+                f"{operation}: {len(outs)} output(s) and {len(bars)} {what}; give one for each.",
+                tuple(outs),
+            )
+        )
+
+
 def backward(tensors: Any, grad_tensors: Any = None, retain_graph: bool | None = None) -> None:
     """Run backward for several tensors, one after the other.
 
@@ -124,6 +161,10 @@ def backward(tensors: Any, grad_tensors: Any = None, retain_graph: bool | None =
     ------
     GradientError
         If nothing was recorded, or a cotangent is missing.
+    ShapeError
+        If a cotangent has another shape than its tensor.
+    UsageError
+        If these are no Tensors, or there is not one cotangent for each.
 
     Examples
     --------
@@ -133,7 +174,11 @@ def backward(tensors: Any, grad_tensors: Any = None, retain_graph: bool | None =
     >>> x.grad
     tensor(10.)
     """
-    outs: list[Any] = [tensors] if isinstance(tensors, Value) else list(tensors)
-    bars = [None] * len(outs) if grad_tensors is None else list(grad_tensors)
+    outs = _tensors(tensors, "autograd.backward", "tensors")
+    if grad_tensors is None:
+        bars: list[Any] = [None] * len(outs)
+    else:
+        bars = [grad_tensors] if isinstance(grad_tensors, Value) else list(grad_tensors)
+    _check_count(bars, outs, "autograd.backward", "grad_tensors")
     for i, (out, bar) in enumerate(zip(outs, bars, strict=True)):
         out.backward(bar, retain_graph=bool(retain_graph) or i < len(outs) - 1)

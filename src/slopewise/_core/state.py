@@ -173,10 +173,13 @@ def set_default_dtype(dtype: Any) -> None:
     dtype('float64')
     >>> sw.set_default_dtype(sw.float32)
     """
-    chosen = np.dtype(dtype)
+    try:
+        chosen = np.dtype(dtype)
+    except TypeError:
+        chosen = dtype
     if chosen not in (np.dtype(np.float32), np.dtype(np.float64)):
         raise DTypeError(
-            f"set_default_dtype: {chosen} cannot be a default; use float32 or float64."
+            f"set_default_dtype: {chosen!s} cannot be a default; use float32 or float64."
         )
     state.default_dtype = chosen
 

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from slopewise._core.aval import broadcast_shapes
 from slopewise._core.graph import bind
 from slopewise._core.source import explain
 from slopewise._core.value import Value
 from slopewise._front.documentation import compose, describe_rule
 from slopewise._front.operands import as_value, promote_operands, settle_axis
 from slopewise._front.reduction import sum as sum_over
-from slopewise._front.shape import broadcast_to, diagonal, permute
+from slopewise._front.shape import broadcast_to, common_shape, diagonal, permute
 from slopewise._ops.contraction import contract
 from slopewise.errors import ShapeError
 
@@ -23,7 +22,7 @@ def _pair(x: Any, y: Any) -> tuple[Any, Any]:
     if isinstance(x, Value) and isinstance(y, Value) and x.dtype == y.dtype:
         return x, y
     a, b = promote_operands((x, y))
-    return a, b
+    return as_value(a), as_value(b)
 
 
 def contract_axes(x: Any, y: Any, x_axes: tuple[int, ...], y_axes: tuple[int, ...]) -> Any:
@@ -73,7 +72,7 @@ def matmul(input: Any, other: Any) -> Any:
         return contract_axes(x, y, (x.ndim - 1,), (y_axis,))
     if x.ndim == 1:
         return contract_axes(y, x, (y_axis,), (0,))
-    lead = broadcast_shapes(x.shape[:-2], y.shape[:-2], operation="matmul")
+    lead = common_shape((x.shape[:-2], y.shape[:-2]), "matmul: the leading axes", (x, y))
     x = x if x.shape[:-2] == lead else broadcast_to(x, (*lead, *x.shape[-2:]))
     y = y if y.shape[:-2] == lead else broadcast_to(y, (*lead, *y.shape[-2:]))
     n = len(lead)

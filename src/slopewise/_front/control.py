@@ -20,6 +20,7 @@ from slopewise._core.state import enable_grad, state
 from slopewise._core.trace import Graph, ancestors, trace
 from slopewise._core.tree import flatten, unflatten
 from slopewise._core.value import Value, new_value, new_zeros, owner_of
+from slopewise._front.creation import settle_integer
 from slopewise._front.elementwise import where
 from slopewise._front.operands import as_value
 from slopewise._front.random import default_generator
@@ -278,14 +279,20 @@ def fori_loop(lower: int, upper: int, body_fun: Callable[[int, Any], Any], init_
     nest of Tensor
         The last carry.
 
+    Raises
+    ------
+    DTypeError
+        If a bound is no integer.
+
     Examples
     --------
     >>> import slopewise as sw
     >>> sw.grad(lambda x: sw.fori_loop(0, 3, lambda i, v: v * x, x))(2.0).item()
     32.0
     """
+    first = settle_integer(lower, "fori_loop", "a bound")
     carry = init_val
-    for i in range(int(lower), int(upper)):
+    for i in range(first, settle_integer(upper, "fori_loop", "a bound")):
         carry = body_fun(i, carry)
     return carry
 

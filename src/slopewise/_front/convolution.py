@@ -27,12 +27,22 @@ def _each(value: Sizes, axes: int) -> tuple[int, ...]:
     return (int(value),) * axes if isinstance(value, (int, np.integer)) else tuple(map(int, value))
 
 
+def _check_steps(operation: str, axes: int, **steps: tuple[int, ...]) -> None:
+    """Refuse kernel sizes, strides and dilations that are not one number above 0 for each axis."""
+    for name, numbers in steps.items():
+        if len(numbers) != axes or any(n < 1 for n in numbers):
+            raise UsageError(
+                explain(f"{operation}: {name} {numbers} must be {axes} number(s), each 1 or more.")
+            )
+
+
 def _border(padding: tuple[int, ...]) -> list[int]:
     """Return the padding of the last axes in the order that `pad` takes."""
     return [p for n in reversed(padding) for p in (n, n)]
 
 
 def _windows(x: Any, sizes: Any, strides: Any, dilations: Any, operation: str) -> Any:
+    _check_steps(operation, len(sizes), stride=strides, dilation=dilations)
     reach = tuple((k - 1) * d + 1 for k, d in zip(sizes, dilations, strict=True))
     space = tuple(x.shape[x.ndim - len(sizes) :])
     if any(r > n for r, n in zip(reach, space, strict=True)):
@@ -66,6 +76,23 @@ def _convolve(
         )
     strides, dilations = _each(stride, axes), _each(dilation, axes)
     sizes = tuple(w.shape[2:])
+    if groups < 1 or w.shape[0] % groups:
+        raise ShapeError(
+            explain(
+                f"{operation}: {groups} group(s) do not divide the {w.shape[0]} channels of the"
+                " result.",
+                (w,),
+            )
+        )
+    _check_steps(operation, axes, kernel_size=sizes, stride=strides, dilation=dilations)
+    if bias is not None and tuple(as_value(bias).shape) != (w.shape[0],):
+        raise ShapeError(
+            explain(
+                f"{operation}: the bias has shape {tuple(as_value(bias).shape)}, and the weight"
+                f" {tuple(w.shape)} needs ({w.shape[0]},), one number for each channel.",
+                (as_value(bias), w),
+            )
+        )
     if padding == "same":
         total = [(k - 1) * d for k, d in zip(sizes, dilations, strict=True)]
         x = pad(x, [p for t in reversed(total) for p in (t // 2, t - t // 2)])
@@ -112,6 +139,8 @@ def conv1d(
     ------
     ShapeError
         If channels or axes do not fit, or the kernel is larger than the padded input.
+    UsageError
+        If a stride or dilation is not above 0.
 
     Examples
     --------
@@ -145,6 +174,8 @@ def conv2d(
     ------
     ShapeError
         If channels or axes do not fit, or the kernel is larger than the padded input.
+    UsageError
+        If a stride or dilation is not above 0.
 
     Examples
     --------
@@ -169,6 +200,9 @@ def _pool(
     sizes = _each(kernel_size, axes)
     strides = sizes if stride is None or stride == () else _each(stride, axes)
     around = _each(padding, axes)
+    _check_steps(operation, axes, kernel_size=sizes, stride=strides)
+    if len(around) != axes:
+        raise UsageError(explain(f"{operation}: padding {around} must be {axes} number(s)."))
     if any(2 * p > k for p, k in zip(around, sizes, strict=True)):
         raise UsageError(explain(f"{operation}: padding {around} is over half of {sizes}."))
     if any(around):
@@ -205,7 +239,7 @@ def max_pool1d(
     ShapeError
         If the number of axes or the window does not fit.
     UsageError
-        If ceil_mode is true or the padding is too large.
+        If ceil_mode is true, the padding is too large, or a size or stride is not above 0.
 
     Examples
     --------
@@ -245,7 +279,7 @@ def max_pool2d(
     ShapeError
         If the number of axes or the window does not fit.
     UsageError
-        If ceil_mode is true or the padding is too large.
+        If ceil_mode is true, the padding is too large, or a size or stride is not above 0.
 
     Examples
     --------
@@ -297,7 +331,7 @@ def avg_pool1d(
     ShapeError
         If the number of axes or the window does not fit.
     UsageError
-        If ceil_mode is true or the padding is too large.
+        If ceil_mode is true, the padding is too large, or a size or stride is not above 0.
 
     Examples
     --------
@@ -336,7 +370,7 @@ def avg_pool2d(
     ShapeError
         If the number of axes or the window does not fit.
     UsageError
-        If ceil_mode is true or the padding is too large.
+        If ceil_mode is true, the padding is too large, or a size or stride is not above 0.
 
     Examples
     --------

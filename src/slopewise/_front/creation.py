@@ -6,7 +6,9 @@ Python floats get the default dtype, as in PyTorch.
 
 from __future__ import annotations
 
+import operator
 from math import ceil
+from sys import maxsize
 from typing import Any
 
 import numpy as np
@@ -19,7 +21,7 @@ from slopewise._front.devices import refuse_device
 from slopewise._front.operands import as_array, as_dtype, as_value, cast, read_array
 from slopewise._ops.comparison import copy as copy_primitive
 from slopewise._ops.comparison import stop_gradient
-from slopewise.errors import DTypeError, UsageError
+from slopewise.errors import DTypeError, ShapeError, SlopewiseError, UsageError
 
 
 def require_float(dtype: np.dtype[Any], operation: str) -> None:
@@ -69,10 +71,29 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
     if type(data) is float:
         array = np.array(data, state.default_dtype if dtype is None else as_dtype(dtype))
     else:
-        array = np.array(as_array(data, dtype))
+        array = _read_data(data, dtype)
     if requires_grad:
         require_float(array.dtype, "tensor")
     return new_value(array, None, bool(requires_grad))
+
+
+def _read_data(data: Any, dtype: Any) -> np.ndarray[Any, Any]:
+    """Return a copy of nested numbers; what NumPy refuses is told in the house's words."""
+    try:
+        return np.array(as_array(data, dtype))
+    except SlopewiseError:
+        raise
+    except OverflowError as error:
+        raise DTypeError(
+            explain(f"tensor: a number does not fit the dtype ({error}); give a wider dtype.")
+        ) from None
+    except (ValueError, TypeError) as error:
+        raise ShapeError(
+            explain(
+                "tensor: the nested sequences do not form a table, since their lengths differ."
+                " Make them equally long, or pad them."
+            )
+        ) from error
 
 
 def from_numpy(array: np.ndarray[Any, Any]) -> Any:
@@ -89,7 +110,8 @@ def from_numpy(array: np.ndarray[Any, Any]) -> Any:
     Raises
     ------
     DTypeError
-        If the array's dtype is not supported (nothing is converted, since memory is shared).
+        If it is no array, or its dtype is not supported (nothing is converted, since memory is
+        shared).
 
     Examples
     --------
@@ -98,6 +120,12 @@ def from_numpy(array: np.ndarray[Any, Any]) -> Any:
     >>> sw.from_numpy(np.array([1.0, 2.0], np.float32))
     tensor([1., 2.])
     """
+    if not isinstance(array, np.ndarray):
+        raise DTypeError(
+            explain(
+                f"from_numpy: needs a NumPy array, not {type(array).__name__}; use sw.tensor(...)."
+            )
+        )
     dtype = as_dtype(array.dtype)
     if dtype != array.dtype:
         raise DTypeError(explain(f"from_numpy: dtype {array.dtype} is not supported."))
@@ -120,7 +148,7 @@ def from_dlpack(source: Any) -> Any:
     Raises
     ------
     DTypeError
-        If the dtype is not supported.
+        If the source does not speak DLPack, or the dtype is not supported.
 
     Examples
     --------
@@ -129,6 +157,12 @@ def from_dlpack(source: Any) -> Any:
     >>> sw.from_dlpack(np.arange(3.0))
     tensor([0., 1., 2.], dtype=float64)
     """
+    if not hasattr(source, "__dlpack__"):
+        raise DTypeError(
+            explain(
+                f"from_dlpack: {type(source).__name__} does not speak DLPack; use sw.tensor(...)."
+            )
+        )
     return from_numpy(np.from_dlpack(source))
 
 
@@ -168,8 +202,9 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Any:
     if isinstance(data, Value):
         return data if dtype is None else cast(data, as_dtype(dtype))
     if isinstance(data, np.ndarray) and data.dtype.kind in "buif":
-        value = as_value(data)
-        if value._value is data:
+        array = as_array(data)
+        value = new_value(array, None, False)
+        if array is data:
             value._storage.export(data)
         return value if dtype is None else cast(value, as_dtype(dtype))
     return tensor(data, dtype=dtype)
@@ -178,11 +213,36 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Any:
 asarray = as_tensor
 
 
-def settle_shape(sizes: tuple[Any, ...]) -> tuple[int, ...]:
-    """Return a shape given as several numbers or as one sequence of them."""
-    if len(sizes) == 1 and not isinstance(sizes[0], (int, np.integer)):
-        sizes = tuple(sizes[0])
-    return tuple(int(n) for n in sizes)
+def settle_integer(number: Any, operation: str, what: str = "a size") -> int:
+    """Return a number that must be an integer (a 0-d integer Tensor may stand for one)."""
+    if isinstance(number, Value) and number.ndim == 0 and number.dtype.kind in "iu":
+        number = read_array(number)
+    try:
+        return operator.index(number)  # pyright: ignore[reportArgumentType]
+    except TypeError:
+        shown = f"a {number.dtype} Tensor" if isinstance(number, Value) else repr(number)
+        raise DTypeError(
+            explain(f"{operation}: {what} must be an integer, not {shown}; convert it with int().")
+        ) from None
+
+
+def settle_integers(
+    numbers: tuple[Any, ...], operation: str, what: str = "a size"
+) -> tuple[int, ...]:
+    """Return integers given as several numbers or as one sequence of them."""
+    if len(numbers) == 1 and isinstance(numbers[0], (list, tuple, range, np.ndarray)):
+        numbers = tuple(numbers[0])
+    return tuple(settle_integer(n, operation, what) for n in numbers)
+
+
+def settle_shape(sizes: tuple[Any, ...], operation: str) -> tuple[int, ...]:
+    """Return a shape given as several numbers or as one sequence of them; none is negative."""
+    shape = settle_integers(sizes, operation)
+    if any(n < 0 for n in shape):
+        raise ShapeError(
+            explain(f"{operation}: sizes {shape} hold a negative number; sizes are 0 or more.")
+        )
+    return shape
 
 
 def _made(array: np.ndarray[Any, Any], requires_grad: bool, operation: str) -> Any:
@@ -215,7 +275,9 @@ def zeros(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool
     Raises
     ------
     DTypeError
-        If gradients are asked for on integers, or the dtype is not supported.
+        If a size is no integer, gradients are asked for on integers, or the dtype is not supported.
+    ShapeError
+        If a size is negative.
     UsageError
         If the device is not the CPU.
 
@@ -227,7 +289,7 @@ def zeros(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool
             [0., 0., 0.]])
     """
     refuse_device(device)
-    return _made(np.zeros(settle_shape(size), _dtype(dtype)), requires_grad, "zeros")
+    return _made(np.zeros(settle_shape(size, "zeros"), _dtype(dtype)), requires_grad, "zeros")
 
 
 def ones(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
@@ -250,7 +312,9 @@ def ones(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool 
     Raises
     ------
     DTypeError
-        If gradients are asked for on integers, or the dtype is not supported.
+        If a size is no integer, gradients are asked for on integers, or the dtype is not supported.
+    ShapeError
+        If a size is negative.
     UsageError
         If the device is not the CPU.
 
@@ -261,7 +325,7 @@ def ones(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool 
     tensor([1, 1])
     """
     refuse_device(device)
-    return _made(np.ones(settle_shape(size), _dtype(dtype)), requires_grad, "ones")
+    return _made(np.ones(settle_shape(size, "ones"), _dtype(dtype)), requires_grad, "ones")
 
 
 def empty(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
@@ -284,7 +348,9 @@ def empty(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool
     Raises
     ------
     DTypeError
-        If gradients are asked for on integers, or the dtype is not supported.
+        If a size is no integer, gradients are asked for on integers, or the dtype is not supported.
+    ShapeError
+        If a size is negative.
     UsageError
         If the device is not the CPU.
 
@@ -325,7 +391,9 @@ def full(
     Raises
     ------
     DTypeError
-        If gradients are asked for on integers, or the dtype is not supported.
+        If a size is no integer, gradients are asked for on integers, or the dtype is not supported.
+    ShapeError
+        If a size is negative.
     UsageError
         If the device is not the CPU.
 
@@ -336,9 +404,20 @@ def full(
     tensor([7, 7])
     """
     refuse_device(device)
-    number = read_array(fill_value) if isinstance(fill_value, Value) else fill_value
-    chosen = as_array(number).dtype if dtype is None else as_dtype(dtype)
-    return _made(np.full(settle_shape((size,)), number, chosen), requires_grad, "full")
+    array = as_array(fill_value)
+    if array.ndim:
+        raise ShapeError(
+            explain(f"full: needs one number, not shape {array.shape}; use broadcast_to.")
+        )
+    number = array if isinstance(fill_value, Value) else fill_value
+    chosen = array.dtype if dtype is None else as_dtype(dtype)
+    shape = settle_shape((size,), "full")
+    try:
+        return _made(np.full(shape, number, chosen), requires_grad, "full")
+    except OverflowError:
+        raise DTypeError(
+            explain(f"full: {number} does not fit {chosen}; give a wider dtype.")
+        ) from None
 
 
 def eye(n: int, m: int | None = None, *, dtype: Any = None, requires_grad: bool = False) -> Any:
@@ -362,7 +441,9 @@ def eye(n: int, m: int | None = None, *, dtype: Any = None, requires_grad: bool 
     Raises
     ------
     DTypeError
-        If gradients are asked for on integers, or the dtype is not supported.
+        If a size is no integer, gradients are asked for on integers, or the dtype is not supported.
+    ShapeError
+        If a size is negative.
 
     Examples
     --------
@@ -371,7 +452,16 @@ def eye(n: int, m: int | None = None, *, dtype: Any = None, requires_grad: bool 
     tensor([[1., 0.],
             [0., 1.]])
     """
-    return _made(np.eye(n, m, dtype=_dtype(dtype)), requires_grad, "eye")
+    rows, columns = settle_shape((n, n if m is None else m), "eye")
+    return _made(np.eye(rows, columns, dtype=_dtype(dtype)), requires_grad, "eye")
+
+
+def _number(x: Any, operation: str) -> Any:
+    """Return a Python or NumPy number; a Tensor or array must hold one."""
+    array = as_array(x)
+    if array.ndim:
+        raise ShapeError(explain(f"{operation}: needs numbers, not shape {array.shape}."))
+    return array.item() if isinstance(x, (Value, np.ndarray)) else x
 
 
 def arange(*bounds: Any, dtype: Any = None, requires_grad: bool = False) -> Any:
@@ -393,9 +483,9 @@ def arange(*bounds: Any, dtype: Any = None, requires_grad: bool = False) -> Any:
     Raises
     ------
     UsageError
-        If the step is 0.
+        If the step is 0, or there are not one to three bounds.
     DTypeError
-        If gradients are asked for on integers, or the dtype is not supported.
+        If a bound is no number, gradients are asked for on integers, or the dtype is not supported.
 
     Examples
     --------
@@ -403,6 +493,9 @@ def arange(*bounds: Any, dtype: Any = None, requires_grad: bool = False) -> Any:
     >>> sw.arange(0, 1, 0.25)
     tensor([0.0000, 0.2500, 0.5000, 0.7500])
     """
+    if not 1 <= len(bounds) <= 3:
+        raise UsageError(explain("arange: give stop; start, stop; or start, stop, step."))
+    bounds = tuple(_number(b, "arange") for b in bounds)
     start, stop, step = (0, *bounds, 1) if len(bounds) == 1 else (*bounds, 1)[:3]
     if step == 0:
         raise UsageError(explain("arange: the step is 0; give another one."))
@@ -436,7 +529,9 @@ def linspace(
     Raises
     ------
     DTypeError
-        If gradients are asked for on integers, or the dtype is not supported.
+        If a size is no integer, gradients are asked for on integers, or the dtype is not supported.
+    ShapeError
+        If a size is negative.
 
     Examples
     --------
@@ -444,7 +539,9 @@ def linspace(
     >>> sw.linspace(0, 1, 5)
     tensor([0.0000, 0.2500, 0.5000, 0.7500, 1.0000])
     """
-    return _made(np.linspace(start, end, steps).astype(_dtype(dtype)), requires_grad, "linspace")
+    (count,) = settle_shape((steps,), "linspace")
+    first, last = _number(start, "linspace"), _number(end, "linspace")
+    return _made(np.linspace(first, last, count).astype(_dtype(dtype)), requires_grad, "linspace")
 
 
 def logspace(start: float, end: float, steps: int, base: float = 10.0, *, dtype: Any = None) -> Any:
@@ -475,7 +572,11 @@ def logspace(start: float, end: float, steps: int, base: float = 10.0, *, dtype:
     >>> sw.logspace(0, 2, 3)
     tensor([  1.,  10., 100.])
     """
-    return _made(np.logspace(start, end, steps, base=base).astype(_dtype(dtype)), False, "logspace")
+    (count,) = settle_shape((steps,), "logspace")
+    first, last = _number(start, "logspace"), _number(end, "logspace")
+    return _made(
+        np.logspace(first, last, count, base=base).astype(_dtype(dtype)), False, "logspace"
+    )
 
 
 def _like(input: Any, dtype: Any) -> tuple[tuple[int, ...], Any]:
@@ -625,7 +726,11 @@ def clone(input: Any) -> Any:
     >>> x
     tensor([1., 2.])
     """
-    return bind(copy_primitive, (as_value(input),), {})
+    out = bind(copy_primitive, (as_value(input),), {})
+    if out._value is not None and not out._value.flags.c_contiguous:
+        # A copy lies in memory in order, whatever the strides of what was copied.
+        out._value = np.ascontiguousarray(out._value)
+    return out
 
 
 def detach(input: Any) -> Any:
@@ -651,6 +756,6 @@ def detach(input: Any) -> Any:
         return bind(stop_gradient, (x,), {})
     value = new_value(x._value, None, False)
     value._storage = x._storage
-    value._born = x._storage.version
+    value._born = maxsize  # it has no history that could be stale
     value._origin = x._origin
     return value

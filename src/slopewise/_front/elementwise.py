@@ -7,17 +7,17 @@ operators call these same functions.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
 from slopewise._core.aval import BOOL
 from slopewise._core.graph import Primitive, bind
 from slopewise._core.source import explain
-from slopewise._core.value import Value
+from slopewise._core.value import Value, new_value
 from slopewise._front.documentation import describe_elementwise
+from slopewise._front.operands import apply_binary as apply_pair
 from slopewise._front.operands import (
-    apply_binary,
     apply_floats,
     apply_unary,
     as_value,
@@ -25,6 +25,7 @@ from slopewise._front.operands import (
     promote_operands,
     read_array,
 )  # fmt: skip
+from slopewise._front.shape import common_shape
 from slopewise._ops import (
     arithmetic,
     comparison,
@@ -33,10 +34,28 @@ from slopewise._ops import (
     special,
     trigonometric,
 )  # fmt: skip
-from slopewise.errors import DTypeError, UsageError
+from slopewise.errors import DomainError, DTypeError, UsageError
 
 Unary = Callable[[Any], Any]
 Binary = Callable[[Any, Any], Any]
+
+
+def _refuse_overflow(operation: str, operands: tuple[Any, ...]) -> NoReturn:
+    raise DTypeError(
+        explain(
+            f"{operation}: a number does not fit the integer dtype of the tensor; convert the"
+            " tensor first, with .to(sw.int64) or .float().",
+            operands,
+        )
+    ) from None
+
+
+def apply_binary(primitive: Primitive, x: Any, y: Any, minimum: int = 0) -> Any:
+    """Apply an elementwise primitive to two operands; a number too large is an error."""
+    try:
+        return apply_pair(primitive, x, y, minimum)
+    except OverflowError:
+        _refuse_overflow(primitive.name, (x, y))
 
 
 def _document(
@@ -142,7 +161,38 @@ def true_divide(input: Any, other: Any) -> Any:
     return apply_binary(arithmetic.div, input, other, 2)
 
 
-remainder = _binary("remainder", arithmetic.remainder)
+def _remainder() -> Binary:
+    def function(input: Any, other: Any) -> Any:
+        _refuse_zero(input, other, "remainder")
+        return apply_binary(arithmetic.remainder, input, other)
+
+    refusal = "DomainError\n    If integers are divided by 0."
+    return _document(function, "remainder", arithmetic.remainder, "input, other", 0, refusal)
+
+
+def _refuse_zero(input: Any, other: Any, operation: str) -> None:
+    """Refuse a division of integers by 0, which has no answer among integers."""
+    if any(np.asarray(_known(x)).dtype.kind == "f" for x in (input, other)):
+        return
+    divisor = _known(other)
+    if not np.all(divisor):
+        raise DomainError(
+            explain(
+                f"{operation}: integers are divided by 0; convert to floats (inf and NaN) or mask"
+                " the zeros.",
+                (input, other),
+            )
+        )
+
+
+def _known(x: Any) -> Any:
+    """Return numbers, or for a traced Value one of its dtype that is not 0."""
+    if not isinstance(x, Value):
+        return x
+    return np.ones((), x.dtype) if x._value is None else x._value
+
+
+remainder = _remainder()
 maximum = _binary("maximum", comparison.maximum)
 minimum = _binary("minimum", comparison.minimum)
 atan2 = _binary("atan2", trigonometric.atan2, 2)
@@ -228,6 +278,8 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
     ------
     UsageError
         If the rounding mode is another word.
+    DomainError
+        If integers are divided by 0 and rounded.
     ShapeError
         If the shapes do not broadcast together.
 
@@ -245,14 +297,26 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
         )
     if rounding_mode == "floor":
         return floor_divide(input, other)
-    quotient = trunc(true_divide(input, other))
-    a, b = promote_operands((input, other))
-    dtype = a.dtype if isinstance(a, Value) else b.dtype
-    return cast(quotient, dtype)
+    a, b = _divided(input, other)
+    if a.dtype.kind == "f":
+        return trunc(true_divide(a, b))
+    return mul(mul(sign(a), sign(b)), floor_divide(abs(a), abs(b)))
+
+
+def _divided(input: Any, other: Any) -> tuple[Any, Any]:
+    """Return two operands of a division as Values of one dtype, no truth values."""
+    try:
+        a, b = promote_operands((input, other), 1)
+        dtype = next((x.dtype for x in (a, b) if isinstance(x, Value)), None)
+        made = [x if isinstance(x, Value) else np.asarray(x, dtype) for x in (a, b)]
+    except OverflowError:
+        _refuse_overflow("floor_divide", (input, other))
+    x, y = (as_value(v) for v in made)
+    return x, y
 
 
 def floor_divide(input: Any, other: Any) -> Any:
-    """Return the quotient rounded down, elementwise.
+    """Return the quotient rounded down, elementwise: (input - remainder) / other.
 
     Parameters
     ----------
@@ -264,6 +328,8 @@ def floor_divide(input: Any, other: Any) -> Any:
 
     Raises
     ------
+    DomainError
+        If integers are divided by 0.
     ShapeError
         If the shapes do not broadcast together.
 
@@ -273,15 +339,26 @@ def floor_divide(input: Any, other: Any) -> Any:
     >>> sw.floor_divide(sw.tensor([-7, 7]), 2)
     tensor([-4,  3])
     """
-    a, b = promote_operands((input, other))
-    dtype = a.dtype if isinstance(a, Value) else b.dtype
-    return cast(floor(true_divide(a, b)), dtype)
+    _refuse_zero(input, other, "floor_divide")
+    a, b = _divided(input, other)
+    if a.dtype.kind != "f":
+        if a._value is not None and b._value is not None:
+            common_shape((a.shape, b.shape), "floor_divide", (a, b))
+            return new_value(np.asarray(np.floor_divide(a._value, b._value)), None, False)
+        wide = np.dtype(np.float64)
+        return cast(floor_divide(cast(a, wide), cast(b, wide)), a.dtype)
+    # 2.0 / 0.1 rounds to 20, though 0.1 is a little more than a tenth: the remainder decides.
+    exact = round(true_divide(sub(a, remainder(a, b)), b))
+    # By infinity the quotient is 0, or -1 where the signs differ; by 0 it is infinite.
+    limit = floor(add(true_divide(a, b), mul(mul(sign(a), sign(b)), 0.5)))
+    return where(logical_or(isinf(b), eq(b, 0)), limit, exact)
 
 
 def pow(input: Any, exponent: Any) -> Any:
     """Return input ** exponent, elementwise; d(x^0)/dx is 0 at 0 too.
 
-    Small constant exponents become their own primitives (square, sqrt, reciprocal).
+    Small constant exponents become their own primitives (square, sqrt, reciprocal). Integers to
+    integer powers stay integers, and wrap around where they overflow.
 
     Parameters
     ----------
@@ -296,6 +373,10 @@ def pow(input: Any, exponent: Any) -> Any:
     ------
     ShapeError
         If the shapes do not broadcast together.
+    DomainError
+        If integers are raised to negative powers.
+    TraceError
+        If integers are raised to a traced power.
 
     Examples
     --------
@@ -304,7 +385,9 @@ def pow(input: Any, exponent: Any) -> Any:
     tensor([1., 4., 9.])
     """
     if (type(exponent) is int or type(exponent) is float) and isinstance(input, Value):
-        if exponent == 2:
+        if exponent == 2 and input.dtype.kind != "b" and (
+            type(exponent) is int or input.dtype.kind == "f"
+        ):  # fmt: skip
             return bind(arithmetic.square, (input,), {})
         if input.dtype.kind == "f":
             if exponent == 0.5:
@@ -312,8 +395,41 @@ def pow(input: Any, exponent: Any) -> Any:
             if exponent == -1:
                 return bind(arithmetic.reciprocal, (input,), {})
             return bind(powers.pow, (input, exponent), {})
+    if _is_whole(input) and _is_whole(exponent):
+        return _integer_power(input, exponent)
     base = input if isinstance(input, Value) else promote_operands((as_value(input), exponent))[0]
     return apply_binary(powers.pow, base, exponent)
+
+
+def _is_whole(x: Any) -> bool:
+    if isinstance(x, (Value, np.ndarray, np.generic)):
+        return x.dtype.kind in "bui"
+    return isinstance(x, int)
+
+
+def _integer_power(input: Any, exponent: Any) -> Any:
+    """Return an integer power by repeated squaring.
+
+    Source: Knuth (1997), The art of computer programming, volume 2, section 4.6.3, algorithm A.
+    """
+    power = as_value(exponent)
+    counts = read_array(power).astype(np.int64)
+    if counts.size and counts.min() < 0:
+        raise DomainError(
+            explain(
+                "pow: integers to negative powers are no integers: use floats (x.float() ** -1).",
+                (input, exponent),
+            )
+        )
+    base, _ = _divided(input, exponent if isinstance(exponent, Value) else np.asarray(0))
+    shape = common_shape((base.shape, power.shape), "pow", (input, exponent))
+    out = as_value(np.ones(shape, base.dtype))
+    last = int(counts.max(initial=0)).bit_length()
+    for bit in range(last):
+        out = where(counts >> bit & 1 == 1, mul(out, base), out)
+        if bit + 1 < last:
+            base = mul(base, base)
+    return out
 
 
 def round(input: Any, *, decimals: int = 0) -> Any:
@@ -376,7 +492,10 @@ def clamp(input: Any, min: Any = None, max: Any = None) -> Any:
     x = as_value(input)
     if x.dtype.kind != "f" and any(isinstance(b, float) for b in (min, max)):
         x = promote_operands((x, 1.0))[0]
-    return bind(powers.clamp, (x,), {"low": min, "high": max})
+    try:
+        return bind(powers.clamp, (x,), {"low": min, "high": max})
+    except OverflowError:
+        _refuse_overflow("clamp", (x,))
 
 
 def softplus(input: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
@@ -467,7 +586,10 @@ def where(condition: Any, input: Any = None, other: Any = None) -> Any:
     a, b = promote_operands((input, other))
     if not isinstance(a, Value) and not isinstance(b, Value):
         a = as_value(a)
-    return bind(comparison.where, (cast(truth, BOOL), a, b), {})
+    try:
+        return bind(comparison.where, (cast(truth, BOOL), a, b), {})
+    except OverflowError:
+        _refuse_overflow("where", (input, other))
 
 
 def _logic(name: str, logical: Primitive, bitwise: Primitive) -> Binary:
@@ -602,6 +724,11 @@ def bitwise_not(input: Any) -> Any:
     -------
     Tensor, shape and dtype of input
 
+    Raises
+    ------
+    DTypeError
+        If input holds floats.
+
     Examples
     --------
     >>> import slopewise as sw
@@ -611,6 +738,10 @@ def bitwise_not(input: Any) -> Any:
     tensor([-1, -6])
     """
     x = as_value(input)
+    if x.dtype.kind == "f":
+        raise DTypeError(
+            explain("bitwise_not: needs truth values or integers, not floats.", (input,))
+        )
     return logical_not(x) if x.dtype == BOOL else sub(neg(x), 1)
 
 
@@ -679,11 +810,11 @@ def allclose(
 
 
 def nan_to_num(input: Any, nan: float = 0.0, posinf: Any = None, neginf: Any = None) -> Any:
-    """Return input with NaN and infinities replaced by numbers.
+    """Return input with NaN and infinities replaced by numbers; integers have none.
 
     Parameters
     ----------
-    input : Tensor of float, shape (...)
+    input : Tensor, shape (...)
     nan : float
         What NaN becomes.
     posinf, neginf : float, optional
@@ -700,6 +831,8 @@ def nan_to_num(input: Any, nan: float = 0.0, posinf: Any = None, neginf: Any = N
     tensor([1., 0., 9.])
     """
     x = as_value(input)
+    if x.dtype.kind != "f":
+        return x
     limits = np.finfo(x.dtype)
     out = where(isnan(x), nan, x)
     out = where(eq(out, np.inf), float(limits.max) if posinf is None else posinf, out)

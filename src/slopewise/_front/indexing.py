@@ -17,10 +17,12 @@ from slopewise._core.graph import bind
 from slopewise._core.source import explain
 from slopewise._core.value import Value
 from slopewise._front.elementwise import where
-from slopewise._front.operands import as_value, cast, read_array, settle_axis
+from slopewise._front.operands import as_value, as_value_in, cast, read_array, settle_axis
 from slopewise._front.reduction import Extremum
 from slopewise._front.shape import (
     broadcast_to,
+    common_shape,
+    existing_axis,
     flatten,
     flip,
     narrow,
@@ -40,11 +42,13 @@ METHODS = [
 INPLACE = ["scatter", "scatter_add", "index_add", "index_fill", "masked_fill"]
 
 
-def settle_index(index: Any, size: int, operation: str) -> Any:
+def settle_index(index: Any, size: int, operation: str, operand: Any = None) -> Any:
     """Return positions from 0 for an integer index of one axis, checked against its size."""
     value = as_value(index)
     if value.dtype.kind not in "iu":
-        raise DTypeError(explain(f"{operation}: an index needs integers, not {value.dtype}."))
+        raise DTypeError(
+            explain(f"{operation}: an index needs integers, not {value.dtype}.", (operand, index))
+        )
     if value._value is None:
         return bind(select, (bind(less, (value, 0), {}), value + size, value), {})
     array = value._value
@@ -56,6 +60,7 @@ def settle_index(index: Any, size: int, operation: str) -> Any:
                 explain(
                     f"{operation}: index {bad} is out of range for an axis of size {size}; use"
                     f" {-size} to {size - 1}.",
+                    (operand, index),
                 )
             )
         if low < 0:
@@ -63,16 +68,21 @@ def settle_index(index: Any, size: int, operation: str) -> Any:
     return array.astype(np.int64, copy=False)
 
 
-def _expand_index(index: Any, ndim: int) -> list[Any]:
+def _expand_index(x: Any, index: Any) -> list[Any]:
     """Return one entry for each axis: Ellipsis filled in, masks turned into positions."""
+    ndim = x.ndim
     entries = list(index) if isinstance(index, tuple) else [index]
     full: list[Any] = []
     used = 0
     for entry in entries:
         if isinstance(entry, (list, np.ndarray)):
-            entry = np.asarray(entry) if len(entry) else np.zeros(0, np.int64)
+            entry = as_index(entry) if len(entry) else np.zeros(0, np.int64)
         if isinstance(entry, (Value, np.ndarray)) and entry.dtype == BOOL:
             mask = read_array(as_value(entry))
+            if mask.ndim == 0:
+                raise IndexRangeError(
+                    explain("index: a 0-d mask must be the only index; use sw.where.", (x,))
+                )
             used += mask.ndim
             full.append(("mask", mask))
             continue
@@ -80,13 +90,37 @@ def _expand_index(index: Any, ndim: int) -> list[Any]:
             used += 1
         full.append(entry)
     if used > ndim:
-        raise IndexRangeError(explain(f"index: too many indices ({used}) for {ndim} axes."))
+        raise IndexRangeError(explain(f"index: too many indices ({used}) for {ndim} axes.", (x,)))
+    if sum(entry is Ellipsis for entry in full) > 1:
+        raise IndexRangeError(explain("index: ... can stand only once.", (x,)))
     missing = [slice(None)] * (ndim - used)
     for i, entry in enumerate(full):
         if entry is Ellipsis:
             full[i : i + 1] = missing
             return full
     return full + missing
+
+
+def as_index(entry: Any) -> np.ndarray[Any, Any]:
+    """Return a nested list of positions as an array."""
+    if isinstance(entry, list):
+        entry = [read_array(e) if isinstance(e, Value) else e for e in entry]
+    try:
+        return np.asarray(entry)
+    except ValueError:
+        raise ShapeError(
+            explain(f"index: the lists in {entry!r} differ in length; make them equal.")
+        ) from None
+
+
+def _zero_dim_mask(index: Any) -> bool | None:
+    """Return the one truth value that an index is, or None."""
+    entry = index[0] if isinstance(index, tuple) and len(index) == 1 else index
+    if isinstance(entry, (bool, np.bool_)):
+        return bool(entry)
+    if isinstance(entry, (Value, np.ndarray)) and entry.dtype == BOOL and entry.ndim == 0:
+        return bool(read_array(as_value(entry)))
+    return None
 
 
 def _plan(x: Any, index: Any) -> tuple[list[tuple[int, int, int]], list[int], list[Any], list[int]]:
@@ -96,7 +130,7 @@ def _plan(x: Any, index: Any) -> tuple[list[tuple[int, int, int]], list[int], li
     entries: list[Any] = []
     axes: list[int] = []
     axis = 0
-    for entry in _expand_index(index, x.ndim):
+    for entry in _expand_index(x, index):
         if entry is None:
             entries.append(None)
             axes.append(-1)
@@ -119,6 +153,7 @@ def _plan(x: Any, index: Any) -> tuple[list[tuple[int, int, int]], list[int], li
                     explain(
                         f"index: a mask of shape {mask.shape} does not fit axes"
                         f" {tuple(x.shape[axis : axis + mask.ndim])}.",
+                        (x,),
                     )
                 )
             for positions in mask.nonzero():
@@ -139,11 +174,16 @@ def _plan(x: Any, index: Any) -> tuple[list[tuple[int, int, int]], list[int], li
             axes.append(axis)
             axis += 1
         elif isinstance(entry, (Value, np.ndarray)):
-            entries.append(settle_index(entry, x.shape[axis], "index"))
+            entries.append(settle_index(entry, x.shape[axis], "index", x))
             axes.append(axis)
             axis += 1
         else:
-            raise DTypeError(explain(f"index: {entry!r} is no index; use integers or slices."))
+            raise DTypeError(
+                explain(f"index: {entry!r} is no index; use integers or slices.", (x,))
+            )
+    shapes = [e.shape for e in entries if isinstance(e, (Value, np.ndarray))]
+    if len(shapes) > 1:
+        common_shape(shapes, "index: the index arrays", (x,))
     return bounds, flips, entries, axes
 
 
@@ -164,6 +204,8 @@ def get_at(x: Any, index: Any) -> Any:
     ------
     IndexRangeError
         If a position is out of range, there are too many indices, or a mask does not fit.
+    ShapeError
+        If index arrays do not broadcast together.
     DTypeError
         If an entry is no index.
 
@@ -174,6 +216,8 @@ def get_at(x: Any, index: Any) -> Any:
     >>> x[:, 1], x[x > 2]
     (tensor([2, 4]), tensor([3, 4]))
     """
+    if _zero_dim_mask(index) is not None:
+        return get_at(reshape(x, (1, *x.shape)), (np.asarray([_zero_dim_mask(index)]),))
     bounds, flips, entries, axes = _plan(x, index)
     arrays = [i for i, e in enumerate(entries) if isinstance(e, (Value, np.ndarray))]
     if not arrays:
@@ -242,6 +286,9 @@ def _get_advanced(x: Any, entries: list[Any], axes: list[int]) -> Any:
 
 def _positions(x: Any, index: Any) -> np.ndarray[Any, Any] | None:
     """Return the flat positions that an index addresses, if it is concrete."""
+    if _zero_dim_mask(index) is not None:
+        numbers = np.arange(prod(x.shape)).reshape(x.shape)
+        return numbers[np.asarray(_zero_dim_mask(index))]
     bounds, flips, entries, axes = _plan(x, index)
     del bounds, flips, axes
     if any(isinstance(e, Value) for e in entries):
@@ -282,7 +329,7 @@ def set_at(x: Any, index: Any, value: Any) -> Any:
     tensor([1, 0, 0])
     """
     target = as_value(x)
-    updates = cast(as_value(value), target.dtype)
+    updates = as_value_in(value, target.dtype)
     positions = _positions(target, index)
     if positions is None:
         return _set_traced(target, index, updates)
@@ -310,7 +357,10 @@ def _set_traced(x: Any, index: Any, updates: Any) -> Any:
     """Write at positions that are traced: only integer indices of leading axes."""
     _, _, entries, axes = _plan(x, index)
     indexed = [e for e in entries if isinstance(e, (Value, np.ndarray, int))]
-    if axes[: len(indexed)] != list(range(len(indexed))) or any(
+    places = [
+        a for e, a in zip(entries, axes, strict=True) if isinstance(e, (Value, np.ndarray, int))
+    ]
+    if places != list(range(len(places))) or any(
         e is None or (isinstance(e, slice) and e != slice(None)) for e in entries
     ):
         raise UsageError(
@@ -417,6 +467,8 @@ def index_select(input: Any, dim: int, index: Any) -> Any:
         If the positions are not integers.
     IndexRangeError
         If a position or the axis is out of range.
+    ShapeError
+        If input is 0-d.
 
     Examples
     --------
@@ -425,8 +477,8 @@ def index_select(input: Any, dim: int, index: Any) -> Any:
     tensor([7, 5])
     """
     x = as_value(input)
-    axis = settle_axis(dim, x.ndim, "index_select")
-    positions = settle_index(index, x.shape[axis], "index_select")
+    axis = existing_axis(x, dim, "index_select")
+    positions = settle_index(index, x.shape[axis], "index_select", x)
     if axis == 0:
         return bind(ops.take, (x, positions), {})
     order = (axis, *(i for i in range(x.ndim) if i != axis))
@@ -479,7 +531,7 @@ def gather(input: Any, dim: int, index: Any) -> Any:
     """
     x = as_value(input)
     axis = settle_axis(dim, x.ndim, "gather")
-    positions = settle_index(index, x.shape[axis] if x.ndim else 1, "gather")
+    positions = settle_index(index, x.shape[axis] if x.ndim else 1, "gather", x)
     _check_grid(x, positions, axis, "gather")
     if x.ndim == 0:
         return x
@@ -520,6 +572,8 @@ def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
         If the positions are not integers.
     IndexRangeError
         If a position or the axis is out of range.
+    ShapeError
+        If the operands differ in their number of axes.
 
     Examples
     --------
@@ -532,7 +586,15 @@ def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
     if dim is None:
         return gather(flatten(x), 0, flatten(as_value(indices)))
     axis = settle_axis(dim, x.ndim, "take_along_dim")
-    positions = settle_index(indices, x.shape[axis], "take_along_dim")
+    if as_value(indices).ndim != x.ndim or x.ndim == 0:
+        raise ShapeError(
+            explain(
+                f"take_along_dim: indices of shape {tuple(as_value(indices).shape)} and input"
+                f" {tuple(x.shape)} need the same number of axes; use keepdim=True or unsqueeze.",
+                (x, indices),
+            )
+        )
+    positions = settle_index(indices, x.shape[axis], "take_along_dim", x)
     shape = tuple(
         m if i == axis else max(m, n)
         for i, (n, m) in enumerate(zip(x.shape, positions.shape, strict=True))
@@ -572,8 +634,8 @@ def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Any:
     tensor([2., 0., 1.])
     """
     x, updates = as_value(input), as_value(src)
-    axis = settle_axis(dim, x.ndim, "scatter_add")
-    positions = settle_index(index, x.shape[axis], "scatter_add")
+    axis = existing_axis(x, dim, "scatter_add")
+    positions = settle_index(index, x.shape[axis], "scatter_add", x)
     _check_grid(x, positions, axis, "scatter_add")
     for i, m in enumerate(positions.shape):
         if updates.shape[i] != m:
@@ -613,7 +675,8 @@ def scatter(input: Any, dim: int, index: Any, src: Any) -> Any:
     >>> sw.scatter(sw.zeros(3), 0, sw.tensor([0, 2]), 5.0)
     tensor([5., 0., 5.])
     """
-    x, updates = as_value(input), as_value(src)
+    x = as_value(input)
+    updates = as_value_in(src, x.dtype)
     axis = settle_axis(dim, x.ndim, "scatter")
     positions = settle_index(index, x.shape[axis], "scatter")
     _check_grid(x, positions, axis, "scatter")
@@ -649,6 +712,8 @@ def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: float = 1
         If the positions are not integers.
     IndexRangeError
         If a position or the axis is out of range.
+    ShapeError
+        If input is 0-d.
 
     Examples
     --------
@@ -657,7 +722,7 @@ def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: float = 1
     tensor([2., 0., 0.])
     """
     x, updates = as_value(input), as_value(source)
-    axis = settle_axis(dim, x.ndim, "index_add")
+    axis = existing_axis(x, dim, "index_add")
     positions = settle_index(index, x.shape[axis], "index_add")
     order = (axis, *(i for i in range(x.ndim) if i != axis))
     back = tuple(np.argsort(order).tolist())
@@ -689,6 +754,8 @@ def index_fill(input: Any, dim: int, index: Any, value: Any) -> Any:
         If the positions are not integers.
     IndexRangeError
         If a position or the axis is out of range.
+    ShapeError
+        If input is 0-d.
 
     Examples
     --------
@@ -697,7 +764,7 @@ def index_fill(input: Any, dim: int, index: Any, value: Any) -> Any:
     tensor([0., 7., 0.])
     """
     x = as_value(input)
-    axis = settle_axis(dim, x.ndim, "index_fill")
+    axis = existing_axis(x, dim, "index_fill")
     chosen = np.zeros(x.shape[axis], bool)
     chosen[settle_index(index, x.shape[axis], "index_fill")] = True
     mask = chosen.reshape([-1 if i == axis else 1 for i in range(x.ndim)])
@@ -946,7 +1013,7 @@ def topk(input: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool =
     """
     del sorted
     x = as_value(input)
-    axis = settle_axis(dim, x.ndim, "topk")
+    axis = existing_axis(x, dim, "topk")
     if not 0 <= k <= x.shape[axis]:
         raise ShapeError(explain(f"topk: k = {k}, but axis {axis} of {x.shape} is shorter.", (x,)))
     order = narrow(argsort(x, axis, largest), axis, 0, k)

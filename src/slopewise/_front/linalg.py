@@ -14,7 +14,14 @@ from slopewise._core.state import state
 from slopewise._front import reduction
 from slopewise._front.contraction import matmul
 from slopewise._front.operands import Axes, as_value, cast, promote_operands
-from slopewise._front.shape import broadcast_to, diagonal, reshape, transpose, unsqueeze
+from slopewise._front.shape import (
+    broadcast_to,
+    common_shape,
+    diagonal,
+    reshape,
+    transpose,
+    unsqueeze,
+)
 from slopewise._ops import linalg as ops
 from slopewise.errors import DomainError, ShapeError, UsageError
 
@@ -619,6 +626,15 @@ def cdist(x1: Any, x2: Any, p: float = 2.0) -> Any:
     tensor([[5., 1.]])
     """
     a, b = promote_operands((as_value(x1), as_value(x2)))
+    if a.ndim < 2 or b.ndim < 2 or a.shape[-1] != b.shape[-1]:
+        raise ShapeError(
+            explain(
+                f"cdist: shapes {tuple(a.shape)} and {tuple(b.shape)} need two axes or more, and"
+                " the same number of columns.",
+                (x1, x2),
+            )
+        )
+    common_shape((a.shape[:-2], b.shape[:-2]), "cdist: the leading axes", (x1, x2))
     return reduction.norm(unsqueeze(a, -2) - unsqueeze(b, -3), p, -1)
 
 

@@ -14,11 +14,20 @@ import numpy as np
 from slopewise._core.source import explain
 from slopewise._core.state import state
 from slopewise._core.value import new_value
-from slopewise._front.creation import require_float, settle_shape
+from slopewise._front.creation import require_float, settle_integer, settle_shape
 from slopewise._front.devices import refuse_device
 from slopewise._front.operands import as_dtype, as_value, read_array
 from slopewise._ops.random import random_integers, random_normal, random_uniform
-from slopewise.errors import DomainError, UsageError
+from slopewise.errors import DomainError, DTypeError, ShapeError, UsageError
+
+
+def _read_seed(seed: Any) -> int:
+    try:
+        return int(seed)
+    except (TypeError, ValueError, OverflowError):
+        raise DTypeError(
+            explain(f"manual_seed: a seed must be an integer, not {seed!r}.")
+        ) from None
 
 
 class Generator:
@@ -50,6 +59,11 @@ class Generator:
         -------
         Generator
 
+        Raises
+        ------
+        DTypeError
+            If the seed is no integer.
+
         Examples
         --------
         >>> import slopewise as sw
@@ -57,7 +71,7 @@ class Generator:
         3
         """
         with self._lock:
-            self._seed, self._draws = int(seed), 0
+            self._seed, self._draws = _read_seed(seed), 0
         return self
 
     def initial_seed(self) -> int:
@@ -101,6 +115,13 @@ class Generator:
         new_state : tuple of int
             The seed, and the number of draws, as `get_state` returns them.
 
+        Raises
+        ------
+        UsageError
+            If it is not a pair.
+        DTypeError
+            If one of the two is no integer.
+
         Examples
         --------
         >>> import slopewise as sw
@@ -109,8 +130,16 @@ class Generator:
         >>> generator.get_state()
         (3, 5)
         """
+        if not isinstance(new_state, (tuple, list)) or len(new_state) != 2:
+            raise UsageError(
+                explain(
+                    "set_rng_state: needs the seed and the number of draws, as get_rng_state"
+                    f" returns them, not {new_state!r}."
+                )
+            )
+        seed, draws = (settle_integer(n, "set_rng_state", "a state") for n in new_state)
         with self._lock:
-            self._seed, self._draws = int(new_state[0]), int(new_state[1])
+            self._seed, self._draws = seed, draws
 
     def next_counter(self) -> np.ndarray[Any, Any]:
         """Return the counter of the next draw.
@@ -146,6 +175,11 @@ def manual_seed(seed: int) -> Generator:
     -------
     Generator
         The global one.
+
+    Raises
+    ------
+    DTypeError
+        If the seed is no integer.
 
     Examples
     --------
@@ -201,6 +235,13 @@ def set_rng_state(new_state: tuple[int, int]) -> None:
     ----------
     new_state : tuple of int
         The seed, and the number of draws, as `get_rng_state` returns them.
+
+    Raises
+    ------
+    UsageError
+        If it is not a pair.
+    DTypeError
+        If one of the two is no integer.
 
     Examples
     --------
@@ -269,6 +310,10 @@ def rand(
 
     Raises
     ------
+    DTypeError
+        If a size is no integer.
+    ShapeError
+        If a size is negative.
     UsageError
         If the device is not the CPU.
 
@@ -281,7 +326,9 @@ def rand(
     True
     """
     refuse_device(device)
-    return _finish(uniform_array(settle_shape(size), dtype, generator), requires_grad, "rand")
+    return _finish(
+        uniform_array(settle_shape(size, "rand"), dtype, generator), requires_grad, "rand"
+    )
 
 
 def randn(
@@ -310,6 +357,10 @@ def randn(
 
     Raises
     ------
+    DTypeError
+        If a size is no integer.
+    ShapeError
+        If a size is negative.
     UsageError
         If the device is not the CPU.
 
@@ -320,7 +371,9 @@ def randn(
     (2, 3)
     """
     refuse_device(device)
-    return _finish(normal_array(settle_shape(size), dtype, generator), requires_grad, "randn")
+    return _finish(
+        normal_array(settle_shape(size, "randn"), dtype, generator), requires_grad, "randn"
+    )
 
 
 def rand_like(input: Any, *, dtype: Any = None) -> Any:
@@ -388,7 +441,11 @@ def randint(*bounds_and_size: Any, dtype: Any = None, generator: Generator | Non
     Raises
     ------
     UsageError
-        If the range is empty.
+        If the range is empty, or the arguments are not two or three.
+    DTypeError
+        If a bound or a size is no integer.
+    ShapeError
+        If a size is negative.
 
     Examples
     --------
@@ -396,16 +453,22 @@ def randint(*bounds_and_size: Any, dtype: Any = None, generator: Generator | Non
     >>> sw.randint(3, 4, (2,))
     tensor([3, 3])
     """
+    if len(bounds_and_size) not in (2, 3):
+        raise UsageError(explain("randint: give high, size; or low, high, size."))
     low, high, size = (0, *bounds_and_size) if len(bounds_and_size) == 2 else bounds_and_size
+    low, high = (
+        settle_integer(low, "randint", "a bound"),
+        settle_integer(high, "randint", "a bound"),
+    )
     if high <= low:
         raise UsageError(explain(f"randint: the range {low} to {high} is empty."))
     source = default_generator if generator is None else generator
     chosen = np.dtype(np.int64) if dtype is None else as_dtype(dtype)
     array = random_integers(
         source.next_counter(),
-        shape=settle_shape((size,)),
-        low=int(low),
-        high=int(high),
+        shape=settle_shape((size,), "randint"),
+        low=low,
+        high=high,
         dtype=chosen,
     )
     return _finish(array, False, "randint")
@@ -424,13 +487,21 @@ def randperm(n: int, *, generator: Generator | None = None) -> Any:
     -------
     Tensor of int64, shape (n,)
 
+    Raises
+    ------
+    DTypeError
+        If n is no integer.
+    ShapeError
+        If n is negative.
+
     Examples
     --------
     >>> import slopewise as sw
     >>> sw.sort(sw.randperm(4)).values
     tensor([0, 1, 2, 3])
     """
-    return _finish(permutation_array(n, generator), False, "randperm")
+    (count,) = settle_shape((n,), "randperm")
+    return _finish(permutation_array(count, generator), False, "randperm")
 
 
 def permutation_array(n: int, generator: Generator | None = None) -> np.ndarray[Any, Any]:
@@ -525,18 +596,57 @@ def multinomial(
     -------
     Tensor of int64, shape (..., num_samples)
 
+    Raises
+    ------
+    DomainError
+        If a weight is negative or not finite, all are 0, or fewer are above 0 than positions are
+        drawn without replacement.
+    ShapeError
+        If the weights are one number, or num_samples is negative.
+
     Examples
     --------
     >>> import slopewise as sw
     >>> sw.multinomial(sw.tensor([0.0, 1.0, 0.0]), 2, replacement=True)
     tensor([1, 1])
     """
-    weights = read_array(as_value(input)).astype(np.float64)
+    x = as_value(input)
+    weights = read_array(x).astype(np.float64)
+    (count,) = settle_shape((num_samples,), "multinomial")
+    _check_weights(x, weights, count, replacement)
     if replacement:
         steps = np.cumsum(weights, -1)
-        u = uniform_array((*weights.shape[:-1], num_samples), np.float64, generator)
+        u = uniform_array((*weights.shape[:-1], count), np.float64, generator)
         found = (u[..., None] * steps[..., None, -1:] >= steps[..., None, :]).sum(-1)
         return _finish(found.astype(np.int64), False, "multinomial")
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         keys = np.log(uniform_array(weights.shape, np.float64, generator)) / weights
-    return _finish(np.argsort(-keys, axis=-1)[..., :num_samples], False, "multinomial")
+    # Weight 0 comes last whatever its key, so it is never drawn.
+    order = np.lexsort((-keys, weights == 0), axis=-1)
+    return _finish(order[..., :count], False, "multinomial")
+
+
+def _check_weights(x: Any, weights: np.ndarray[Any, Any], count: int, replacement: bool) -> None:
+    if weights.ndim == 0:
+        raise ShapeError(explain("multinomial: needs a vector of weights, not one number.", (x,)))
+    if not (np.isfinite(weights).all() and (weights >= 0).all()):
+        raise DomainError(
+            explain(
+                "multinomial: a weight is negative or not finite; pass probabilities (softmax of"
+                " scores, say).",
+                (x,),
+            )
+        )
+    possible = int((weights > 0).sum(-1).min(initial=weights.shape[-1]))
+    if count and possible < (1 if replacement else count):
+        raise DomainError(
+            explain(
+                f"multinomial: {count} samples of {possible} weights above 0 cannot be drawn;"
+                + (
+                    " give a weight above 0."
+                    if replacement or not possible
+                    else " draw fewer, or pass replacement=True."
+                ),
+                (x,),
+            )
+        )

@@ -17,6 +17,7 @@ from slopewise._core.graph import Primitive, bind
 from slopewise._core.source import explain
 from slopewise._core.state import state
 from slopewise._front import elementwise
+from slopewise._front.creation import settle_integers
 from slopewise._front.documentation import compose, describe_rule
 from slopewise._front.operands import (
     Axes,
@@ -57,7 +58,10 @@ def _settle(
     input: Any, dim: Axes, axis: Axes, keepdim: bool, keepdims: bool, operation: str
 ) -> tuple[Any, dict[str, Any]]:
     x = as_value(input)
-    axes = settle_axes(one_of(dim, axis, "dim, axis", operation), x.ndim, operation)
+    named = one_of(dim, axis, "dim, axis", operation)
+    if named is not None and not isinstance(named, int):
+        named = settle_integers((named,), operation, "an axis")
+    axes = settle_axes(named, x.ndim, operation)
     return x, {"axes": axes, "keepdims": bool(keepdim or keepdims)}
 
 
@@ -713,7 +717,7 @@ def norm(
     IndexRangeError
         If an axis does not exist.
     UsageError
-        If both `dim` and `axis` are given, or an axis twice.
+        If both `dim` and `axis` are given, an axis twice, or p is another word.
     DTypeError
         If the dtype is not a float.
 
@@ -725,6 +729,8 @@ def norm(
     """
     x, params = _settle(input, dim, axis, keepdim, keepdims, "norm")
     x = _float(x, "norm")
+    if p not in ("fro", "inf") and not isinstance(p, (int, float, np.number)):
+        raise UsageError(explain(f"norm: p {p!r} is no number, 'fro' or 'inf'.", (x,)))
     if p in (2, "fro"):
         return bind(ops.norm, (x,), params)
     size = elementwise.abs(x)

@@ -16,6 +16,7 @@ from slopewise._core.aval import broadcast_shapes
 from slopewise._core.graph import bind
 from slopewise._core.source import explain
 from slopewise._core.value import Value
+from slopewise._front.creation import settle_integer, settle_integers, settle_shape
 from slopewise._front.operands import (
     Axes,
     as_value,
@@ -28,20 +29,22 @@ from slopewise._front.operands import (
 from slopewise._ops import shape as ops
 from slopewise._ops.comparison import where
 from slopewise._ops.indexing import take
-from slopewise.errors import ShapeError, UsageError
+from slopewise.errors import DomainError, DTypeError, ShapeError, UsageError
 
 
-def _sizes(shape: tuple[Any, ...]) -> tuple[int, ...]:
-    if len(shape) == 1 and not isinstance(shape[0], (int, np.integer)):
-        shape = tuple(shape[0])
-    return tuple(int(n) for n in shape)
+def existing_axis(x: Any, dim: int, operation: str) -> int:
+    """Return an axis that must exist, as a number from 0; a number has none."""
+    axis = settle_axis(settle_integer(dim, operation, "an axis"), x.ndim, operation)
+    if x.ndim == 0:
+        raise ShapeError(
+            explain(f"{operation}: a 0-d tensor has no axis; reshape it to (1,) first.", (x,))
+        )
+    return axis
 
 
 def _listed(numbers: Axes) -> list[int]:
     """Return one number or several as a list."""
-    if numbers is None:
-        return []
-    return [int(numbers)] if isinstance(numbers, (int, np.integer)) else [int(n) for n in numbers]
+    return [] if numbers is None else list(settle_integers((numbers,), "axes", "an axis"))
 
 
 def reshape(input: Any, *shape: Any) -> Any:
@@ -70,7 +73,8 @@ def reshape(input: Any, *shape: Any) -> Any:
             [2, 3]])
     """
     x = as_value(input)
-    sizes = list(_sizes(shape))
+    given = settle_integers(shape, "reshape")
+    sizes = list(given)
     total = prod(x.shape)
     if sizes.count(-1) == 1:
         known = -prod(sizes)
@@ -78,7 +82,7 @@ def reshape(input: Any, *shape: Any) -> Any:
     if prod(sizes) != total or any(n < 0 for n in sizes):
         raise ShapeError(
             explain(
-                f"reshape: {total} elements of shape {x.shape} do not fit shape {_sizes(shape)}.",
+                f"reshape: {total} elements of shape {x.shape} do not fit shape {given}.",
                 (x,),
             )
         )
@@ -95,7 +99,7 @@ def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
     ----------
     input : Tensor, shape (...)
     start_dim, end_dim : int
-        First and last of the axes to join, both included.
+        First and last of the axes to join, both included; the first does not come after the last.
 
     Returns
     -------
@@ -105,6 +109,8 @@ def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
     ------
     IndexRangeError
         If an axis does not exist.
+    UsageError
+        If start_dim comes after end_dim.
 
     Examples
     --------
@@ -115,6 +121,14 @@ def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
     x = as_value(input)
     first = settle_axis(start_dim, x.ndim, "flatten")
     last = settle_axis(end_dim, x.ndim, "flatten")
+    if first > last:
+        raise UsageError(
+            explain(
+                f"flatten: start_dim {start_dim} comes after end_dim {end_dim} of {x.ndim} axes;"
+                " exchange them.",
+                (x,),
+            )
+        )
     return reshape(x, (*x.shape[:first], prod(x.shape[first : last + 1]), *x.shape[last + 1 :]))
 
 
@@ -147,14 +161,16 @@ def unflatten(input: Any, dim: int, sizes: Sequence[int]) -> Any:
     (2, 3, 2)
     """
     x = as_value(input)
-    axis = settle_axis(dim, x.ndim, "unflatten")
+    axis = existing_axis(x, dim, "unflatten")
+    sizes = settle_integers((sizes,), "unflatten")
     return reshape(x, (*x.shape[:axis], *sizes, *x.shape[axis + 1 :])) if -1 not in sizes else (
         reshape(x, (*x.shape[:axis], *_infer(x.shape[axis], sizes), *x.shape[axis + 1 :]))
     )  # fmt: skip
 
 
 def _infer(total: int, sizes: Sequence[int]) -> list[int]:
-    return [total // -prod(sizes) if n == -1 else n for n in sizes]
+    known = -prod(sizes)
+    return [(total // known if known else 0) if n == -1 else n for n in sizes]
 
 
 def permute(input: Any, *dims: Any) -> Any:
@@ -184,9 +200,10 @@ def permute(input: Any, *dims: Any) -> Any:
     (4, 2, 3)
     """
     x = as_value(input)
-    axes = tuple(settle_axis(d, x.ndim, "permute") for d in _sizes(dims))
+    order = settle_integers(dims, "permute", "an axis")
+    axes = tuple(settle_axis(d, x.ndim, "permute") for d in order)
     if sorted(axes) != list(range(x.ndim)):
-        raise ShapeError(explain(f"permute: {_sizes(dims)} does not order {x.ndim} axes.", (x,)))
+        raise ShapeError(explain(f"permute: {order} does not order {x.ndim} axes.", (x,)))
     return bind(ops.transpose, (x,), {"axes": axes})
 
 
@@ -243,6 +260,8 @@ def movedim(input: Any, source: Axes, destination: Axes) -> Any:
     ------
     IndexRangeError
         If an axis does not exist.
+    UsageError
+        If there are more sources than destinations, or fewer.
 
     Examples
     --------
@@ -253,6 +272,10 @@ def movedim(input: Any, source: Axes, destination: Axes) -> Any:
     x = as_value(input)
     from_ = [settle_axis(a, x.ndim, "movedim") for a in _listed(source)]
     to = [settle_axis(a, x.ndim, "movedim") for a in _listed(destination)]
+    if len(from_) != len(to):
+        raise UsageError(
+            explain(f"movedim: {len(from_)} sources and {len(to)} destinations.", (x,))
+        )
     axes = [i for i in range(x.ndim) if i not in from_]
     for d, s in sorted(zip(to, from_, strict=True)):
         axes.insert(d, s)
@@ -375,7 +398,7 @@ def broadcast_to(input: Any, *shape: Any) -> Any:
             [1, 2]])
     """
     x = as_value(input)
-    sizes = _sizes(shape)
+    sizes = settle_integers(shape, "expand")
     offset = len(sizes) - x.ndim
     full = tuple(x.shape[i - offset] if n == -1 and i >= offset else n for i, n in enumerate(sizes))
     fits = offset >= 0 and all(n in (1, m) for n, m in zip(x.shape, full[offset:], strict=True))
@@ -385,6 +408,16 @@ def broadcast_to(input: Any, *shape: Any) -> Any:
 
 
 expand = broadcast_to
+
+
+def common_shape(
+    shapes: Sequence[tuple[int, ...]], operation: str, operands: Sequence[Any]
+) -> tuple[int, ...]:
+    """Return the shape to which shapes broadcast; an error names the operation and operands."""
+    try:
+        return broadcast_shapes(*(tuple(s) for s in shapes), operation=operation)
+    except ShapeError as error:
+        raise ShapeError(explain(str(error), tuple(operands))) from None
 
 
 def broadcast_tensors(*tensors: Any) -> tuple[Any, ...]:
@@ -410,7 +443,7 @@ def broadcast_tensors(*tensors: Any) -> tuple[Any, ...]:
     [(3, 2), (3, 2)]
     """
     values = [as_value(x) for x in tensors]
-    shape = broadcast_shapes(*(x.shape for x in values))
+    shape = common_shape([x.shape for x in values], "broadcast_tensors", values)
     return tuple(broadcast_to(x, shape) for x in values)
 
 
@@ -431,9 +464,11 @@ def cat(tensors: Sequence[Any], dim: int = 0, *, axis: int | None = None) -> Any
     Raises
     ------
     ShapeError
-        If the other axes differ.
+        If the other axes differ, or a tensor has none.
     IndexRangeError
         If the axis does not exist.
+    UsageError
+        If there is no tensor.
 
     Examples
     --------
@@ -441,16 +476,28 @@ def cat(tensors: Sequence[Any], dim: int = 0, *, axis: int | None = None) -> Any
     >>> sw.cat([sw.tensor([1, 2]), sw.tensor([3])])
     tensor([1, 2, 3])
     """
-    parts = promote_operands([as_value(x) for x in tensors])
-    if not parts:
-        raise UsageError(explain("cat: needs at least one tensor."))
-    along = settle_axis(dim if axis is None else axis, parts[0].ndim, "cat")
+    given = [as_value(x) for x in _several(tensors, "cat")]
+    parts = promote_operands(given)
     parts = [p for p in parts if p.shape != (0,)] or parts[:1]
-    ops.cat.abstract(*(p.aval for p in parts), axis=along)
+    along = existing_axis(parts[0], dim if axis is None else axis, "cat")
+    try:
+        ops.cat.abstract(*(p.aval for p in parts), axis=along)
+    except ShapeError as error:
+        raise ShapeError(explain(str(error), tuple(given))) from None
     return bind(ops.cat, tuple(parts), {"axis": along})
 
 
 concat = concatenate = cat
+
+
+def _several(tensors: Any, operation: str) -> list[Any]:
+    """Return the operands of a join, which must be a sequence of at least one."""
+    if not isinstance(tensors, Value) and not isinstance(tensors, (Sequence, np.ndarray)):
+        raise UsageError(explain(f"{operation}: needs a sequence of tensors: {operation}([a, b])."))
+    listed: list[Any] = list(tensors)  # pyright: ignore[reportArgumentType]
+    if not listed:
+        raise UsageError(explain(f"{operation}: needs at least one tensor."))
+    return listed
 
 
 def stack(tensors: Sequence[Any], dim: int = 0, *, axis: int | None = None) -> Any:
@@ -472,6 +519,8 @@ def stack(tensors: Sequence[Any], dim: int = 0, *, axis: int | None = None) -> A
         If the shapes differ.
     IndexRangeError
         If there is no such place.
+    UsageError
+        If there is no tensor.
 
     Examples
     --------
@@ -480,10 +529,15 @@ def stack(tensors: Sequence[Any], dim: int = 0, *, axis: int | None = None) -> A
     tensor([[1, 3],
             [2, 4]])
     """
-    values = [as_value(x) for x in tensors]
+    values = [as_value(x) for x in _several(tensors, "stack")]
     shapes = {x.shape for x in values}
     if len(shapes) != 1:
-        raise ShapeError(explain(f"stack: shapes differ: {sorted(shapes)}.", tuple(values)))
+        raise ShapeError(
+            explain(
+                f"stack: shapes differ: {sorted(shapes)}; use cat to join along an axis.",
+                tuple(values),
+            )
+        )
     along = settle_axis(dim if axis is None else axis, values[0].ndim + 1, "stack")
     return cat([unsqueeze(x, along) for x in values], along)
 
@@ -517,7 +571,7 @@ def narrow(input: Any, dim: int, start: int, length: int) -> Any:
     tensor([1, 2, 3])
     """
     x = as_value(input)
-    axis = settle_axis(dim, x.ndim, "narrow")
+    axis = existing_axis(x, dim, "narrow")
     if not 0 <= start <= start + length <= x.shape[axis]:
         raise ShapeError(
             explain(f"narrow: {start}..{start + length} leaves axis {axis} of {x.shape}.", (x,))
@@ -545,9 +599,11 @@ def split(input: Any, split_size_or_sections: int | Sequence[int], dim: int = 0)
     Raises
     ------
     ShapeError
-        If the given sizes do not sum to n.
+        If the given sizes do not sum to n, or one is negative.
     IndexRangeError
         If the axis does not exist.
+    UsageError
+        If the one size is not above 0.
 
     Examples
     --------
@@ -556,12 +612,16 @@ def split(input: Any, split_size_or_sections: int | Sequence[int], dim: int = 0)
     (tensor([0, 1]), tensor([2, 3]), tensor([4]))
     """
     x = as_value(input)
-    n = x.shape[settle_axis(dim, x.ndim, "split")]
-    if isinstance(split_size_or_sections, int):
-        size = split_size_or_sections
+    n = x.shape[existing_axis(x, dim, "split")]
+    if not isinstance(split_size_or_sections, Sequence):
+        size = settle_integer(split_size_or_sections, "split")
+        if size < 1:
+            raise UsageError(
+                explain(f"split: a part of size {size} cannot be; give 1 or more.", (x,))
+            )
         sizes = [min(size, n - i) for i in range(0, n, size)] or [0]
     else:
-        sizes = list(split_size_or_sections)
+        sizes = list(settle_shape((split_size_or_sections,), "split"))
         if sum(sizes) != n:
             raise ShapeError(explain(f"split: sizes {sizes} do not sum to {n}.", (x,)))
     starts = np.cumsum([0, *sizes[:-1]]).tolist()
@@ -587,6 +647,8 @@ def chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:
     ------
     IndexRangeError
         If the axis does not exist.
+    UsageError
+        If chunks is not above 0.
 
     Examples
     --------
@@ -595,7 +657,9 @@ def chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:
     (tensor([0, 1, 2]), tensor([3, 4]))
     """
     x = as_value(input)
-    n = x.shape[settle_axis(dim, x.ndim, "chunk")]
+    n = x.shape[existing_axis(x, dim, "chunk")]
+    if settle_integer(chunks, "chunk", "the number of parts") < 1:
+        raise UsageError(explain(f"chunk: {chunks} parts cannot be; give 1 or more.", (x,)))
     return split(x, max(1, -(-n // chunks)), dim)
 
 
@@ -616,6 +680,8 @@ def unbind(input: Any, dim: int = 0) -> tuple[Any, ...]:
     ------
     IndexRangeError
         If the axis does not exist.
+    ShapeError
+        If input is 0-d.
 
     Examples
     --------
@@ -624,7 +690,7 @@ def unbind(input: Any, dim: int = 0) -> tuple[Any, ...]:
     (tensor([1, 2]), tensor([3, 4]))
     """
     x = as_value(input)
-    axis = settle_axis(dim, x.ndim, "unbind")
+    axis = existing_axis(x, dim, "unbind")
     return bind(ops.unbind, (x,), {"axis": axis}) if x.shape[axis] else ()
 
 
@@ -678,6 +744,8 @@ def roll(input: Any, shifts: Axes, dims: Axes = None) -> Any:
     ------
     IndexRangeError
         If an axis does not exist.
+    UsageError
+        If there is not one shift for each axis.
 
     Examples
     --------
@@ -688,8 +756,13 @@ def roll(input: Any, shifts: Axes, dims: Axes = None) -> Any:
     x = as_value(input)
     if dims is None:
         return reshape(roll(flatten(x), shifts, 0), x.shape)
-    for shift, dim in zip(_listed(shifts), _listed(dims), strict=True):
-        n = x.shape[settle_axis(dim, x.ndim, "roll")]
+    places, axes = _listed(shifts), _listed(dims)
+    if len(places) != len(axes):
+        raise UsageError(
+            explain(f"roll: {len(places)} shift(s) for {len(axes)} axes; give one for each.", (x,))
+        )
+    for shift, dim in zip(places, axes, strict=True):
+        n = x.shape[existing_axis(x, dim, "roll")]
         if n:
             k = shift % n
             x = cat([narrow(x, dim, n - k, k), narrow(x, dim, 0, n - k)], dim)
@@ -778,6 +851,13 @@ def tile(input: Any, *dims: Any) -> Any:
     -------
     Tensor, each size multiplied by its count
 
+    Raises
+    ------
+    DTypeError
+        If a count is no integer.
+    ShapeError
+        If a count is negative.
+
     Examples
     --------
     >>> import slopewise as sw
@@ -786,7 +866,7 @@ def tile(input: Any, *dims: Any) -> Any:
             [1, 2, 1, 2]])
     """
     x = as_value(input)
-    counts = _sizes(dims)
+    counts = settle_shape(dims, "repeat")
     ndim = max(len(counts), x.ndim)
     counts = (1,) * (ndim - len(counts)) + counts
     sizes = (1,) * (ndim - x.ndim) + x.shape
@@ -818,6 +898,12 @@ def repeat_interleave(input: Any, repeats: Any, dim: int | None = None) -> Any:
     ------
     IndexRangeError
         If the axis does not exist.
+    ShapeError
+        If there is neither one count nor one for each entry.
+    DTypeError
+        If a count is no integer.
+    DomainError
+        If a count is negative.
 
     Examples
     --------
@@ -825,17 +911,38 @@ def repeat_interleave(input: Any, repeats: Any, dim: int | None = None) -> Any:
     >>> sw.repeat_interleave(sw.tensor([1, 2]), 2)
     tensor([1, 1, 2, 2])
     """
-    x = as_value(input)
+    x = given = as_value(input)
     if dim is None:
         x, dim = flatten(x), 0
-    axis = settle_axis(dim, x.ndim, "repeat_interleave")
+    axis = existing_axis(x, dim, "repeat_interleave")
     counts = read_array(repeats) if isinstance(repeats, Value) else np.asarray(repeats)
+    if counts.dtype.kind not in "iu":
+        raise DTypeError(explain("repeat_interleave: the counts must be integers.", (given,)))
+    if counts.shape not in ((), (1,), (x.shape[axis],)):
+        raise ShapeError(
+            explain(
+                f"repeat_interleave: counts of shape {counts.shape} for an axis of size"
+                f" {x.shape[axis]}; give one count, or one for each entry.",
+                (given,),
+            )
+        )
+    if counts.size and counts.min() < 0:
+        raise DomainError(
+            explain("repeat_interleave: a count is negative; use 0 or more.", (given,))
+        )
     return _pick(x, axis, np.repeat(np.arange(x.shape[axis]), counts))
 
 
-def _triangle(x: Any, keep: np.ndarray[Any, Any]) -> Any:
-    shape = x.shape
-    mask = np.broadcast_to(keep, shape)
+def _triangle(input: Any, diagonal: int, lower: bool) -> Any:
+    x = as_value(input)
+    name = "tril" if lower else "triu"
+    if x.ndim < 2:
+        raise ShapeError(
+            explain(f"{name}: needs matrices on the last two axes, has {tuple(x.shape)}.", (x,))
+        )
+    k = settle_integer(diagonal, name, "the diagonal")
+    below = np.tri(*x.shape[-2:], k=k if lower else k - 1, dtype=bool)
+    mask = np.broadcast_to(below if lower else ~below, x.shape)
     return bind(where, (mask, x, 0.0 if x.dtype.kind == "f" else 0), {})
 
 
@@ -852,6 +959,11 @@ def tril(input: Any, diagonal: int = 0) -> Any:
     -------
     Tensor, shape (..., n, m)
 
+    Raises
+    ------
+    ShapeError
+        If input has less than two axes.
+
     Examples
     --------
     >>> import slopewise as sw
@@ -859,8 +971,7 @@ def tril(input: Any, diagonal: int = 0) -> Any:
     tensor([[1., 0.],
             [1., 1.]])
     """
-    x = as_value(input)
-    return _triangle(x, np.tri(*x.shape[-2:], k=diagonal, dtype=bool))
+    return _triangle(input, diagonal, True)
 
 
 def triu(input: Any, diagonal: int = 0) -> Any:
@@ -876,6 +987,11 @@ def triu(input: Any, diagonal: int = 0) -> Any:
     -------
     Tensor, shape (..., n, m)
 
+    Raises
+    ------
+    ShapeError
+        If input has less than two axes.
+
     Examples
     --------
     >>> import slopewise as sw
@@ -883,8 +999,7 @@ def triu(input: Any, diagonal: int = 0) -> Any:
     tensor([[0., 1.],
             [0., 0.]])
     """
-    x = as_value(input)
-    return _triangle(x, ~np.tri(*x.shape[-2:], k=diagonal - 1, dtype=bool))
+    return _triangle(input, diagonal, False)
 
 
 def diagonal(input: Any, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
@@ -914,7 +1029,7 @@ def diagonal(input: Any, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
     tensor([1, 4])
     """
     x = as_value(input)
-    a, b = settle_axis(dim1, x.ndim, "diagonal"), settle_axis(dim2, x.ndim, "diagonal")
+    a, b = existing_axis(x, dim1, "diagonal"), existing_axis(x, dim2, "diagonal")
     rest = [i for i in range(x.ndim) if i not in (a, b)]
     moved = permute(x, *rest, a, b)
     n, m = moved.shape[-2:]

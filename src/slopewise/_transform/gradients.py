@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from slopewise._core.source import explain
 from slopewise._core.state import enable_grad
 from slopewise._core.tree import flatten, unflatten
 from slopewise._core.value import Value, new_value, new_zeros
@@ -22,7 +23,7 @@ from slopewise._transform.inputs import as_values, edge_of, mark
 from slopewise._transform.jvp import reaches_beyond, walk_forward
 from slopewise._transform.vjp import walk_back
 from slopewise._transform.vmap import vmap
-from slopewise.errors import GradientError, ShapeError
+from slopewise.errors import GradientError, ShapeError, UsageError
 
 ArgNums = int | tuple[int, ...]
 
@@ -45,12 +46,25 @@ def _finish(bar: Any, like: Any) -> Any:
     return bar if isinstance(bar, Value) else new_value(np.asarray(bar), None, False)
 
 
+def _place(number: int, count: int, operation: str) -> int:
+    """Return the position, from 0, of an argument to differentiate in."""
+    if not -count <= number < count:
+        raise UsageError(
+            explain(
+                f"{operation}: argument {number} is to be differentiated, but the function was"
+                f" called with {count} positional argument(s); pass it by position, or give"
+                " another argnums."
+            )
+        )
+    return number % count
+
+
 def _split_arguments(
     args: tuple[Any, ...], argnums: ArgNums, operation: str
 ) -> tuple[list[Any], list[Any], Any, Callable[[list[Any]], tuple[Any, ...]]]:
     """Return original leaves, marked leaves, the structure, and how to rebuild the arguments."""
     numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
-    numbers = tuple(n % len(args) for n in numbers)
+    numbers = tuple(_place(n, len(args), operation) for n in numbers)
     chosen = tuple(args[n] for n in numbers)
     leaves, structure = flatten(chosen)
     marked = [mark(x, operation) for x in leaves]
@@ -91,6 +105,8 @@ def value_and_grad(
         If an argument to differentiate in is not a float.
     GradientError
         If the output is not a 0-d float.
+    UsageError
+        If there is no such argument.
 
     Examples
     --------
@@ -109,8 +125,10 @@ def value_and_grad(
         if not isinstance(value, Value) or value.shape != () or value.dtype.kind != "f":
             shape = getattr(value, "shape", type(value).__name__)
             raise GradientError(
-                f"grad: the function returned {shape}, and a gradient needs one number; return a"
-                " 0-d float Tensor (loss.sum() or loss.mean()), or use jacobian."
+                explain(
+                    f"grad: the function returned {shape}, and a gradient needs one number; return"
+                    " a 0-d float Tensor (loss.sum() or loss.mean()), or use jacobian."
+                )
             )
         edges = {edge_of(m) for m in marked}
         head = edge_of(value)
@@ -155,6 +173,8 @@ def grad(
         If an argument to differentiate in is not a float.
     GradientError
         If the output is not a 0-d float.
+    UsageError
+        If there is no such argument.
 
     Examples
     --------
@@ -174,6 +194,20 @@ def grad(
     return differentiated
 
 
+def _as_output(out: Any, operation: str) -> Any:
+    """Return an output as a Value; a number is a constant."""
+    if isinstance(out, Value):
+        return out
+    if isinstance(out, (bool, int, float, np.ndarray, np.generic)):
+        return new_value(np.asarray(out), None, False)
+    raise GradientError(
+        explain(
+            f"{operation}: the function returned {type(out).__name__}, and only Tensors have"
+            " derivatives; return a Tensor, or a nest of them."
+        )
+    )
+
+
 class _Recording:
     """One run of a function on marked inputs: what came out, and whether others depend on it."""
 
@@ -182,7 +216,8 @@ class _Recording:
         self.leaves, self.marked, self.structure, rebuild = _split_arguments(primals, numbers, name)
         with enable_grad():
             out = function(*rebuild(self.marked))
-        self.outs, self.out_structure = flatten(out)
+        leaves, self.out_structure = flatten(out)
+        self.outs = [_as_output(o, name) for o in leaves]
         self.edges = [edge_of(m) for m in self.marked]
         self.heads: list[Any] = [
             edge_of(o) if isinstance(o, Value) and o._requires_grad else None for o in self.outs
@@ -259,7 +294,7 @@ def vjp(function: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any
     DTypeError
         If a primal is not a float.
     ShapeError
-        From `pull`, if the cotangents do not have the structure of the output.
+        From `pull`, if the cotangents do not have the structure and shapes of the output.
 
     Examples
     --------
@@ -273,8 +308,18 @@ def vjp(function: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any
     def pull(out_bar: Any) -> Any:
         bars, structure = flatten(out_bar)
         if structure != recording.out_structure:
-            raise ShapeError("vjp: the cotangent must have the structure of the output.")
-        return unflatten(recording.structure, recording.pull(as_values(bars)))
+            raise ShapeError(explain("vjp: the cotangent must have the structure of the output."))
+        values = as_values(bars)
+        for bar, out in zip(values, recording.outs, strict=True):
+            if bar.shape != out.shape:
+                raise ShapeError(
+                    explain(
+                        f"vjp: an output has shape {tuple(out.shape)}, its cotangent"
+                        f" {tuple(bar.shape)}; they must be equal.",
+                        (bar,),
+                    )
+                )
+        return unflatten(recording.structure, recording.pull(values))
 
     return recording.values(), pull
 
@@ -301,7 +346,9 @@ def jvp(
     DTypeError
         If a primal is not a float.
     ShapeError
-        If a tangent's shape is not that of its primal.
+        If a tangent's shape is not that of its primal, or there are not as many of both.
+    UsageError
+        If primals or tangents are no tuple or list.
 
     Examples
     --------
@@ -309,11 +356,20 @@ def jvp(
     >>> sw.jvp(lambda x: sw.sin(x), (0.0,), (2.0,))[1].item()
     2.0
     """
-    recording = _Recording(function, tuple(primals), "jvp")
+    if not isinstance(primals, (tuple, list)) or not isinstance(tangents, (tuple, list)):
+        raise UsageError(explain("jvp: primals and tangents are tuples; write jvp(f, (x,), (v,))."))
     dots = as_values(flatten(tuple(tangents))[0])
+    count = len(flatten(tuple(primals))[0])
+    if len(dots) != count:
+        raise ShapeError(
+            explain(f"jvp: {count} primal(s) have {len(dots)} tangent(s); give one for each.")
+        )
+    recording = _Recording(function, tuple(primals), "jvp")
     for m, t in zip(recording.marked, dots, strict=True):
         if m.shape != t.shape:
-            raise ShapeError(f"jvp: a primal has shape {m.shape}, its tangent {t.shape}.")
+            raise ShapeError(
+                explain(f"jvp: a primal has shape {m.shape}, its tangent {t.shape}.", (t,))
+            )
     return recording.values(), unflatten(recording.out_structure, recording.push(dots))
 
 
@@ -342,6 +398,8 @@ def jacobian(
         If the argument is not a float.
     ShapeError
         If the argument or the output is a nest of several arrays.
+    UsageError
+        If the mode is another word, or there is no such argument.
 
     Examples
     --------
@@ -352,12 +410,17 @@ def jacobian(
             [0., 0., 6.]])
     """
 
+    if mode not in ("reverse", "forward"):
+        raise UsageError(explain(f"jacobian: mode {mode!r} is not 'reverse' or 'forward'."))
+
     @wraps(function)
     def differentiated(*args: Any) -> Any:
-        def along(x: Any) -> Any:
-            return function(*args[:argnums], x, *args[argnums + 1 :])
+        place = _place(argnums, len(args), "jacobian")
 
-        recording = _Recording(along, (args[argnums],), "jacobian")
+        def along(x: Any) -> Any:
+            return function(*args[:place], x, *args[place + 1 :])
+
+        recording = _Recording(along, (args[place],), "jacobian")
         if len(recording.outs) != 1 or len(recording.marked) != 1:
             raise ShapeError("jacobian: the argument and the output must be one array each.")
         x, out = recording.marked[0], recording.outs[0]

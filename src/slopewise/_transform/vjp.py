@@ -19,7 +19,7 @@ from slopewise._core.aval import Aval
 from slopewise._core.graph import Edge, Node, Primitive, operand_at
 from slopewise._core.quiet import hush, restore
 from slopewise._core.rules import Higher, Jvp, Linear, Multilinear, Partials, Zero
-from slopewise._core.source import locate
+from slopewise._core.source import explain, locate
 from slopewise._core.state import enable_grad, state
 from slopewise._core.trace import Graph, ancestors, placeholder
 from slopewise._core.value import Value, is_sequence, is_tuple, new_value, new_zeros
@@ -453,6 +453,19 @@ def _apply_hooks(hooks: Sequence[Callable[[Any], Any]], bar: Any) -> Any:
         value = bar if isinstance(bar, Value) else new_value(np.asarray(bar), None, False)
         changed = hook(value)
         if changed is not None:
+            shape = tuple(value.shape)
+            if not isinstance(changed, Value) or tuple(changed.shape) != shape:
+                shown = (
+                    f"a Tensor of shape {tuple(changed.shape)}"
+                    if isinstance(changed, Value)
+                    else type(changed).__name__
+                )
+                raise GradientError(
+                    explain(
+                        f"hook: {getattr(hook, '__name__', 'a hook')} returned {shown} for a"
+                        f" gradient of shape {shape}; return a Tensor of that shape, or None."
+                    )
+                )
             bar = changed if isinstance(bar, Value) else changed._value
     return bar
 

@@ -6,6 +6,7 @@ its batch axis in front, by the batching rule of its record. A branch on a mappe
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any
@@ -14,11 +15,12 @@ import numpy as np
 
 from slopewise._core.aval import Aval
 from slopewise._core.graph import engine, operand_at
+from slopewise._core.source import explain
 from slopewise._core.trace import Graph, trace
 from slopewise._core.tree import flatten, unflatten
 from slopewise._core.value import Value, is_sequence
 from slopewise._ops.shape import transpose
-from slopewise.errors import ShapeError
+from slopewise.errors import DTypeError, IndexRangeError, ShapeError, UsageError
 
 
 def batch_graph(
@@ -48,6 +50,18 @@ def batch_graph(
             else (o, False) for o in graph.outputs]  # fmt: skip
 
 
+def _settle(axis: Any, ndim: int, name: str) -> int:
+    try:
+        place = operator.index(axis)
+    except TypeError:
+        raise UsageError(explain(f"vmap: {name} holds {axis!r}; give integers or None.")) from None
+    if not -ndim <= place < ndim:
+        raise IndexRangeError(
+            explain(f"vmap: {name} {axis} is out of range for {ndim} axes; use 0 to {ndim - 1}.")
+        )
+    return place % ndim
+
+
 def vmap(function: Callable[..., Any], in_dims: Any = 0, out_dims: int = 0) -> Callable[..., Any]:
     """Map a function over an axis of its arguments, as one batched computation.
 
@@ -69,6 +83,12 @@ def vmap(function: Callable[..., Any], in_dims: Any = 0, out_dims: int = 0) -> C
     ------
     ShapeError
         If the mapped axes differ in length, nothing is mapped, or a mapped argument has no axis.
+    IndexRangeError
+        If an argument or an output has no such axis.
+    UsageError
+        If in_dims does not have one entry for each argument.
+    DTypeError
+        If the function returns anything but Tensors and numbers.
     TraceError
         If the function uses the number of a mapped value (in a Python branch, say).
 
@@ -85,6 +105,13 @@ def vmap(function: Callable[..., Any], in_dims: Any = 0, out_dims: int = 0) -> C
     @wraps(function)
     def mapped(*args: Any) -> Any:
         dims: Sequence[Any] = in_dims if is_sequence(in_dims) else (in_dims,) * len(args)
+        if len(dims) != len(args):
+            raise UsageError(
+                explain(
+                    f"vmap: in_dims {in_dims} has {len(dims)} entries for {len(args)} argument(s);"
+                    " give one for each, or one for all."
+                )
+            )
         leaves: list[Any] = []
         flags: list[bool] = []
         sizes: set[int] = set()
@@ -93,23 +120,31 @@ def vmap(function: Callable[..., Any], in_dims: Any = 0, out_dims: int = 0) -> C
             flat, structure = flatten(arg)
             structures.append((structure, len(flat)))
             axes = flatten(dim)[0] if isinstance(dim, (tuple, list, dict)) else [dim] * len(flat)
+            if len(axes) != len(flat):
+                raise UsageError(
+                    explain(f"vmap: in_dims {dim} does not have one entry for each of {len(flat)}.")
+                )
             for leaf, axis in zip(as_values(flat), axes, strict=True):
                 if axis is None:
                     leaves.append(leaf)
                     flags.append(False)
                     continue
                 if leaf.ndim == 0:
-                    raise ShapeError("vmap: a 0-d argument has no axis to map; use in_dims=None.")
-                axis = axis % leaf.ndim
+                    raise ShapeError(
+                        explain("vmap: a 0-d argument has no axis to map; use in_dims=None.")
+                    )
+                axis = _settle(axis, leaf.ndim, "in_dims")
                 order = (axis, *(i for i in range(leaf.ndim) if i != axis))
                 leaves.append(leaf if axis == 0 else transpose(leaf, axes=order))
                 flags.append(True)
                 sizes.add(leaf.shape[axis])
         if len(sizes) != 1:
             raise ShapeError(
-                f"vmap: the mapped axes have sizes {sorted(sizes)}; they must be one size."
-                if sizes
-                else "vmap: nothing is mapped; give at least one argument an axis in in_dims."
+                explain(
+                    f"vmap: the mapped axes have sizes {sorted(sizes)}; they must be one size."
+                    if sizes
+                    else "vmap: nothing is mapped; give at least one argument an axis in in_dims."
+                )
             )
         size = sizes.pop()
         avals = [
@@ -122,7 +157,16 @@ def vmap(function: Callable[..., Any], in_dims: Any = 0, out_dims: int = 0) -> C
             for structure, count in structures:
                 rebuilt.append(unflatten(structure, list(inputs[position : position + count])))
                 position += count
-            return function(*rebuilt)
+            out = function(*rebuilt)
+            for leaf in flatten(out)[0]:
+                if not isinstance(leaf, (Value, bool, int, float, np.ndarray, np.generic)):
+                    raise DTypeError(
+                        explain(
+                            f"vmap: the function returned {type(leaf).__name__}; return Tensors,"
+                            " or a nest of them."
+                        )
+                    )
+            return out
 
         graph, structure = trace(flat_function, avals)
         outs: list[Any] = []
@@ -131,7 +175,7 @@ def vmap(function: Callable[..., Any], in_dims: Any = 0, out_dims: int = 0) -> C
                 out = as_values([out])[0]
                 out = engine.broadcast(out, shape=(size, *out.shape))
             if out_dims != 0:
-                axis = out_dims % len(out.shape)
+                axis = _settle(out_dims, len(out.shape), "out_dims")
                 order = list(range(1, len(out.shape)))
                 order.insert(axis, 0)
                 out = transpose(out, axes=tuple(order))

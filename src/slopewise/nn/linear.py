@@ -11,7 +11,7 @@ from math import sqrt
 from typing import Any
 
 from slopewise._front.contraction import linear, matmul
-from slopewise._front.creation import zeros
+from slopewise._front.creation import settle_shape, zeros
 from slopewise._front.shape import flatten, unflatten
 from slopewise.nn import init
 from slopewise.nn.module import Module
@@ -43,6 +43,13 @@ class Linear(Module):
     weight : Parameter, shape (out_features, in_features)
     bias : Parameter, shape (out_features,), or None
 
+    Raises
+    ------
+    DTypeError
+        If a size is no integer.
+    ShapeError
+        If a size is negative.
+
     Examples
     --------
     >>> import slopewise as sw
@@ -62,6 +69,7 @@ class Linear(Module):
         dtype: Any = None,
     ) -> None:
         super().__init__()
+        in_features, out_features = settle_shape((in_features, out_features), "Linear")
         self.in_features = in_features
         self.out_features = out_features
         self.weight = Parameter(zeros(out_features, in_features, dtype=dtype, device=device))
@@ -114,6 +122,9 @@ class Bilinear(Module):
         dtype: Any = None,
     ) -> None:
         super().__init__()
+        in1_features, in2_features, out_features = settle_shape(
+            (in1_features, in2_features, out_features), "Bilinear"
+        )
         self.in1_features = in1_features
         self.in2_features = in2_features
         self.out_features = out_features
