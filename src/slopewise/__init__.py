@@ -150,7 +150,7 @@ from slopewise._front.elementwise import (
     where,
     xlogy,
 )  # fmt: skip
-from slopewise._front.indexing import (
+from slopewise._front.gathering import (
     argsort,
     dynamic_update_slice,
     gather,
@@ -167,6 +167,22 @@ from slopewise._front.indexing import (
     sort,
     take_along_dim,
     topk,
+)  # fmt: skip
+from slopewise._front.joins import (
+    broadcast_tensors,
+    cat,
+    chunk,
+    concat,
+    concatenate,
+    meshgrid,
+    pad,
+    repeat,
+    repeat_interleave,
+    roll,
+    split,
+    stack,
+    tile,
+    unbind,
 )  # fmt: skip
 from slopewise._front.linalg import cdist, det, inverse, logdet, pinverse, slogdet, trace
 from slopewise._front.random import (
@@ -210,40 +226,26 @@ from slopewise._front.reduction import (
     var_mean,
 )  # fmt: skip
 from slopewise._front.shape import (
-    broadcast_tensors,
     broadcast_to,
-    cat,
-    chunk,
-    concat,
-    concatenate,
     diag,
     diagonal,
     expand,
     flatten,
     flip,
-    meshgrid,
     movedim,
     narrow,
-    pad,
     permute,
-    repeat,
-    repeat_interleave,
     reshape,
-    roll,
-    split,
     squeeze,
-    stack,
     swapaxes,
     t,
-    tile,
     transpose,
     tril,
     triu,
-    unbind,
     unflatten,
     unsqueeze,
     view,
-)  # fmt: skip
+)
 from slopewise._methods import install_methods as _install_methods
 from slopewise._ops.registry import install as _install_primitives
 from slopewise._transform.custom import custom_jvp, custom_vjp

@@ -12,7 +12,17 @@ from typing import Any
 from slopewise._core.graph import Primitive, bind
 from slopewise._core.state import state
 from slopewise._core.value import Value
-from slopewise._front import contraction, creation, elementwise, indexing, linalg, reduction, shape
+from slopewise._front import (
+    contraction,
+    creation,
+    elementwise,
+    gathering,
+    indexing,
+    joins,
+    linalg,
+    reduction,
+    shape,
+)
 from slopewise._ops.arithmetic import add, div, mul, sub
 from slopewise.tensor import Tensor
 
@@ -30,9 +40,9 @@ _REDUCTION = (
 ).split()
 _SHAPE = (
     "reshape view flatten unflatten permute transpose swapaxes movedim t squeeze unsqueeze expand"
-    " broadcast_to narrow split chunk unbind flip roll tile repeat repeat_interleave tril triu"
-    " diagonal diag"
+    " broadcast_to narrow flip tril triu diagonal diag"
 ).split()
+_JOINS = "split chunk unbind roll tile repeat repeat_interleave".split()
 _CONTRACTION = "matmul mm mv dot bmm outer".split()
 _INPLACE = (
     "add sub mul div pow neg exp sqrt abs clamp relu sigmoid tanh floor ceil round reciprocal"
@@ -95,8 +105,9 @@ def install_methods() -> None:
         (elementwise, _ELEMENTWISE),
         (reduction, _REDUCTION),
         (shape, _SHAPE),
+        (joins, _JOINS),
         (contraction, _CONTRACTION),
-        (indexing, indexing.METHODS),
+        (gathering, gathering.METHODS),
         (linalg, linalg.METHODS),
     )
     for module, names in tables:
@@ -109,7 +120,7 @@ def install_methods() -> None:
     ):  # fmt: skip
         setattr(Tensor, alias, getattr(Tensor, name))
     Tensor.clone = creation.clone  # type: ignore[attr-defined]
-    for name in (*_INPLACE, *indexing.INPLACE):
+    for name in (*_INPLACE, *gathering.INPLACE):
         setattr(Tensor, f"{name}_", _in_place(getattr(Tensor, name), f"{name}_"))
     for name, symbol in (
         ("add", "add"), ("sub", "sub"), ("mul", "mul"), ("div", "truediv"), ("pow", "pow"),

@@ -17,7 +17,7 @@ from slopewise._core.graph import Node
 from slopewise._core.source import explain
 from slopewise._core.state import state
 from slopewise._core.value import Storage, Value
-from slopewise._front import creation, elementwise, indexing, reduction, shape
+from slopewise._front import creation, elementwise, indexing, joins, reduction, shape
 from slopewise._front.abstract import refuse_abstract
 from slopewise._front.backward import run_backward
 from slopewise._front.devices import device as Device
@@ -481,7 +481,7 @@ class Tensor(Value):
     def __iter__(self) -> Iterator[Any]:
         if not self.shape:
             raise ShapeError(explain("iteration over a 0-d tensor.", (self,)))
-        return iter(shape.unbind(self, 0))
+        return iter(joins.unbind(self, 0))
 
     def __contains__(self, x: Any) -> bool:
         return bool(reduction.any(elementwise.eq(self, x)))

@@ -22,10 +22,11 @@ from slopewise._core.tree import flatten, unflatten
 from slopewise._core.value import Value, new_value, new_zeros, owner_of
 from slopewise._front.creation import settle_integer
 from slopewise._front.elementwise import where
+from slopewise._front.joins import stack, unbind
 from slopewise._front.operands import as_value
 from slopewise._front.random import default_generator
 from slopewise._front.reduction import any as any_of
-from slopewise._front.shape import broadcast_to, flip, reshape, stack, unbind
+from slopewise._front.shape import broadcast_to, flip, reshape
 from slopewise._transform.custom import _fill_bars
 from slopewise._transform.inputs import as_values, edge_of, mark
 from slopewise._transform.jvp import walk_forward

@@ -14,8 +14,9 @@ import numpy as np
 from slopewise._core.graph import bind
 from slopewise._core.source import explain
 from slopewise._front import reduction
+from slopewise._front.joins import cat, pad
 from slopewise._front.operands import as_value, promote_operands
-from slopewise._front.shape import cat, narrow, pad, permute, reshape, unsqueeze
+from slopewise._front.shape import narrow, permute, reshape, unsqueeze
 from slopewise._ops.contraction import contract
 from slopewise._ops.windows import windows
 from slopewise.errors import ShapeError, UsageError

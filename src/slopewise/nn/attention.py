@@ -16,16 +16,9 @@ from slopewise._core.source import explain
 from slopewise._front import elementwise, reduction
 from slopewise._front.contraction import linear, matmul
 from slopewise._front.creation import zeros
+from slopewise._front.joins import cat, chunk, pad  # fmt: skip
 from slopewise._front.operands import as_value, cast
-from slopewise._front.shape import (
-    broadcast_to,
-    cat,
-    chunk,
-    pad,
-    reshape,
-    transpose,
-    unsqueeze,
-)  # fmt: skip
+from slopewise._front.shape import broadcast_to, reshape, transpose, unsqueeze
 from slopewise.errors import ShapeError, UsageError
 from slopewise.nn import init
 from slopewise.nn.functional.attention import masked_softmax

@@ -12,7 +12,7 @@ from typing import Any
 from slopewise._core.source import explain
 from slopewise._front.convolution import conv1d, conv2d
 from slopewise._front.creation import zeros
-from slopewise._front.shape import pad
+from slopewise._front.joins import pad
 from slopewise.errors import UsageError
 from slopewise.nn.linear import draw_default_
 from slopewise.nn.module import Module

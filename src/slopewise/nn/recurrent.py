@@ -15,8 +15,9 @@ from slopewise._front import elementwise
 from slopewise._front.contraction import linear
 from slopewise._front.control import scan
 from slopewise._front.creation import zeros
+from slopewise._front.joins import cat, chunk, stack
 from slopewise._front.operands import as_value
-from slopewise._front.shape import cat, chunk, narrow, reshape, stack, transpose
+from slopewise._front.shape import narrow, reshape, transpose
 from slopewise.errors import ShapeError, UsageError
 from slopewise.nn import init
 from slopewise.nn.functional.sparse import dropout

@@ -16,8 +16,9 @@ from slopewise._core.state import no_grad
 from slopewise._core.value import Value
 from slopewise._front import elementwise, reduction
 from slopewise._front.creation import zeros
+from slopewise._front.joins import cat, stack
 from slopewise._front.operands import as_value
-from slopewise._front.shape import cat, flatten, narrow, reshape, stack
+from slopewise._front.shape import flatten, narrow, reshape
 from slopewise.errors import DomainError, ShapeError
 
 

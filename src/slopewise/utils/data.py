@@ -16,9 +16,9 @@ import numpy as np
 
 from slopewise._core.source import explain
 from slopewise._core.value import Value, new_value
+from slopewise._front.joins import stack
 from slopewise._front.operands import as_value
 from slopewise._front.random import Generator, default_generator, permutation_array
-from slopewise._front.shape import stack
 from slopewise.errors import DTypeError, IndexRangeError, ShapeError, UsageError
 
 

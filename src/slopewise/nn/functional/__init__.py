@@ -16,7 +16,7 @@ from slopewise._front.convolution import (
     max_pool1d,
     max_pool2d,
 )
-from slopewise._front.shape import pad
+from slopewise._front.joins import pad
 from slopewise.nn.functional.activation import (
     celu,
     elu,

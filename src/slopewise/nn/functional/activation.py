@@ -12,9 +12,10 @@ from typing import Any
 from slopewise._core.graph import bind
 from slopewise._core.source import explain
 from slopewise._front import elementwise, reduction
+from slopewise._front.joins import chunk
 from slopewise._front.operands import apply_unary, as_value
 from slopewise._front.random import rand
-from slopewise._front.shape import chunk, reshape
+from slopewise._front.shape import reshape
 from slopewise._ops import comparison, exponential, special
 from slopewise.errors import ShapeError, UsageError
 

@@ -115,7 +115,7 @@ def scaled_dot_product_attention(
 
 
 def _repeat_heads(x: Any, heads: int) -> Any:
-    from slopewise._front.shape import repeat_interleave
+    from slopewise._front.joins import repeat_interleave
 
     if heads % x.shape[-3]:
         raise ShapeError(

@@ -11,7 +11,7 @@ from typing import Any
 from slopewise._core.graph import bind
 from slopewise._core.source import explain
 from slopewise._front import elementwise
-from slopewise._front.indexing import one_hot
+from slopewise._front.gathering import one_hot
 from slopewise._front.operands import as_value, read_array
 from slopewise._front.random import rand
 from slopewise._ops.indexing import take
