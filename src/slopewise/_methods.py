@@ -20,6 +20,8 @@ from slopewise._front import (
     indexing,
     joins,
     linalg,
+    logic,
+    norms,
     reduction,
     shape,
 )
@@ -30,14 +32,14 @@ _ELEMENTWISE = (
     "neg abs sign square floor ceil trunc round reciprocal exp exp2 expm1 log log2 log10 log1p sqrt"
     " rsqrt sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh sigmoid logsigmoid relu erf"
     " erfc lgamma digamma isnan isinf isfinite add sub mul div true_divide floor_divide remainder"
-    " pow maximum minimum atan2 hypot logaddexp xlogy eq ne lt le gt ge clamp lerp logical_and"
-    " logical_or logical_xor logical_not bitwise_and bitwise_or bitwise_xor bitwise_not isclose"
-    " allclose nan_to_num"
+    " pow maximum minimum atan2 hypot logaddexp xlogy eq ne lt le gt ge clamp lerp"
 ).split()
-_REDUCTION = (
-    "sum mean var std prod max min amax amin argmax argmin any all logsumexp softmax log_softmax"
-    " norm cumsum cumprod"
+_LOGIC = (
+    "logical_and logical_or logical_xor logical_not bitwise_and bitwise_or bitwise_xor bitwise_not"
+    " isclose allclose nan_to_num"
 ).split()
+_REDUCTION = "sum mean var std prod max min amax amin argmax argmin any all".split()
+_NORMS = "logsumexp softmax log_softmax norm cumsum cumprod".split()
 _SHAPE = (
     "reshape view flatten unflatten permute transpose swapaxes movedim t squeeze unsqueeze expand"
     " broadcast_to narrow flip tril triu diagonal diag"
@@ -103,7 +105,9 @@ def install_methods() -> None:
     """Give Tensor the front's functions as methods and operators; called once, by the package."""
     tables: Sequence[tuple[Any, Sequence[str]]] = (
         (elementwise, _ELEMENTWISE),
+        (logic, _LOGIC),
         (reduction, _REDUCTION),
+        (norms, _NORMS),
         (shape, _SHAPE),
         (joins, _JOINS),
         (contraction, _CONTRACTION),
@@ -136,5 +140,5 @@ def install_methods() -> None:
     for name in "eq ne lt le gt ge neg abs".split():
         setattr(Tensor, f"__{name}__", getattr(Tensor, name))
     Tensor.__pos__ = lambda self: self  # type: ignore[attr-defined]
-    Tensor.__invert__ = elementwise.bitwise_not  # type: ignore[attr-defined]
+    Tensor.__invert__ = logic.bitwise_not  # type: ignore[attr-defined]
     Tensor.__getitem__ = _get_item  # type: ignore[attr-defined]

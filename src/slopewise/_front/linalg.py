@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from slopewise._core.graph import Primitive, bind
 from slopewise._core.source import explain
 from slopewise._core.state import state
-from slopewise._front import reduction
+from slopewise._front import norms, reduction
 from slopewise._front.contraction import matmul
 from slopewise._front.operands import Axes, as_value, cast, promote_operands
 from slopewise._front.shape import (
@@ -510,7 +510,7 @@ def vector_norm(x: Any, ord: Any = 2, dim: Axes = None, keepdim: bool = False) -
     >>> sw.linalg.vector_norm(sw.tensor([3.0, 4.0]))
     tensor(5.)
     """
-    return reduction.norm(x, ord, dim, keepdim)
+    return norms.norm(x, ord, dim, keepdim)
 
 
 def matrix_norm(
@@ -548,7 +548,7 @@ def matrix_norm(
     """
     x = _matrix(A, "matrix_norm", square=False)
     if ord == "fro":
-        return reduction.norm(x, 2, dim, keepdim)
+        return norms.norm(x, 2, dim, keepdim)
     if ord in ("nuc", 2, -2) and tuple(dim) == (-2, -1) and not keepdim:
         levels = svdvals(x)
         if ord == "nuc":
@@ -596,7 +596,7 @@ def norm(A: Any, ord: Any = None, dim: Axes = None, keepdim: bool = False) -> An
     tensor(5.)
     """
     if ord is None or dim is not None or as_value(A).ndim != 2:
-        return reduction.norm(A, 2 if ord is None else ord, dim, keepdim)
+        return norms.norm(A, 2 if ord is None else ord, dim, keepdim)
     return matrix_norm(A, ord, keepdim=keepdim)
 
 
@@ -635,7 +635,7 @@ def cdist(x1: Any, x2: Any, p: float = 2.0) -> Any:
             )
         )
     common_shape((a.shape[:-2], b.shape[:-2]), "cdist: the leading axes", (x1, x2))
-    return reduction.norm(unsqueeze(a, -2) - unsqueeze(b, -3), p, -1)
+    return norms.norm(unsqueeze(a, -2) - unsqueeze(b, -3), p, -1)
 
 
 def matrix_power(A: Any, n: int) -> Any:

@@ -14,9 +14,10 @@ import numpy as np
 from slopewise._core.source import explain
 from slopewise._core.state import no_grad
 from slopewise._core.value import Value
-from slopewise._front import elementwise, reduction
+from slopewise._front import elementwise
 from slopewise._front.creation import zeros
 from slopewise._front.joins import cat, stack
+from slopewise._front.norms import norm as norm_of
 from slopewise._front.operands import as_value
 from slopewise._front.shape import flatten, narrow, reshape
 from slopewise.errors import DomainError, ShapeError
@@ -32,8 +33,8 @@ def get_total_norm(tensors: Iterable[Any], norm_type: float = 2.0) -> Any:
     values = list(tensors)
     if not values:
         return zeros(())
-    norms = stack([reduction.norm(flatten(v) if v.ndim else v, norm_type) for v in values])
-    return reduction.norm(norms, norm_type)
+    norms = stack([norm_of(flatten(v) if v.ndim else v, norm_type) for v in values])
+    return norm_of(norms, norm_type)
 
 
 def clip_grad_norm_(

@@ -11,7 +11,7 @@ from typing import Any
 
 from slopewise._core.graph import bind
 from slopewise._core.source import explain
-from slopewise._front import elementwise, reduction
+from slopewise._front import elementwise, norms, reduction
 from slopewise._front.joins import chunk
 from slopewise._front.operands import apply_unary, as_value
 from slopewise._front.random import rand
@@ -202,17 +202,17 @@ def softmax(input: Any, dim: int | None = None, dtype: Any = None) -> Any:
     UsageError
         If no axis is named.
     """
-    return reduction.softmax(input, dim, dtype=dtype)
+    return norms.softmax(input, dim, dtype=dtype)
 
 
 def softmin(input: Any, dim: int | None = None, dtype: Any = None) -> Any:
     """Return softmax(-x) along one axis."""
-    return reduction.softmax(-as_value(input), dim, dtype=dtype)
+    return norms.softmax(-as_value(input), dim, dtype=dtype)
 
 
 def log_softmax(input: Any, dim: int | None = None, dtype: Any = None) -> Any:
     """Return ln softmax(x) along one axis, without overflow."""
-    return reduction.log_softmax(input, dim, dtype=dtype)
+    return norms.log_softmax(input, dim, dtype=dtype)
 
 
 def gumbel_softmax(logits: Any, tau: float = 1.0, hard: bool = False, dim: int = -1) -> Any:
@@ -223,7 +223,7 @@ def gumbel_softmax(logits: Any, tau: float = 1.0, hard: bool = False, dim: int =
     x = as_value(logits)
     uniform = rand(x.shape, dtype=x.dtype)
     noise = -elementwise.log(-elementwise.log(elementwise.clamp(uniform, min=1e-30)) + 1e-30)
-    soft = reduction.softmax((x + noise) / tau, dim)
+    soft = norms.softmax((x + noise) / tau, dim)
     if not hard:
         return soft
     largest = reduction.amax(soft, dim, keepdim=True)
@@ -245,5 +245,5 @@ def glu(input: Any, dim: int = -1) -> Any:
 def normalize(input: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Any:
     """Return vectors along one axis divided by their p-norm, which counts as at least eps."""
     x = as_value(input)
-    length = reduction.norm(x, p, dim, keepdim=True)
+    length = norms.norm(x, p, dim, keepdim=True)
     return x / elementwise.clamp(length, min=float(eps))

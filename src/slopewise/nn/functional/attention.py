@@ -14,7 +14,7 @@ import numpy as np
 
 from slopewise._core.aval import BOOL
 from slopewise._core.source import explain
-from slopewise._front import elementwise, reduction
+from slopewise._front import elementwise, norms, reduction
 from slopewise._front.contraction import matmul
 from slopewise._front.operands import as_value, cast
 from slopewise._front.shape import transpose
@@ -37,7 +37,7 @@ def masked_softmax(scores: Any, mask: Any) -> Any:
         Rows sum to 1; an empty row holds zeros.
     """
     if mask is None:
-        return reduction.softmax(scores, -1)
+        return norms.softmax(scores, -1)
     allowed = as_value(mask)
     if allowed.dtype == BOOL:
         scores = elementwise.where(allowed, scores, -float("inf"))
@@ -46,7 +46,7 @@ def masked_softmax(scores: Any, mask: Any) -> Any:
     present = reduction.any(scores != -float("inf"), -1, keepdim=True)
     # An empty row is replaced by zeros before the softmax, so that no NaN enters either direction.
     safe = elementwise.where(present, scores, 0.0)
-    return elementwise.where(present, reduction.softmax(safe, -1), 0.0)
+    return elementwise.where(present, norms.softmax(safe, -1), 0.0)
 
 
 def scaled_dot_product_attention(
