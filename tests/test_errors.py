@@ -63,6 +63,16 @@ def set_small() -> None:
 
 Row = tuple[Callable[[], Any], type[SlopewiseError], str]
 ROWS: dict[str, Row] = {
+    "a step of three": (
+        lambda: sw.optim.SGD([sw.ones(1, requires_grad=True)]).step(3),
+        UsageError,
+        "step: one",
+    ),
+    "a running variance of another size": (
+        lambda: sw.nn.functional.batch_norm(matrix, sw.zeros(3), sw.ones(2)),
+        ShapeError,
+        "batch_norm running_var `matrix`",
+    ),
     # Joins, parts and axes.
     "cat of nothing": (lambda: sw.cat([]), UsageError, "cat: at least one"),
     "stack of nothing": (lambda: sw.stack([]), UsageError, "stack: at least one"),

@@ -260,3 +260,17 @@ class TestFunctionsWithinFunctions:
         _, dot = sw.jvp(lambda v: v, (sw.tensor([0.0, 0.0]),), (t,))
         dot.mul_(5)
         assert t.tolist() == [1, 2]
+
+    def test_block_writes(self) -> None:
+        x = sw.tensor(np.ones((3, 4)), requires_grad=True)
+        block = sw.tensor(np.full((2, 2), 5.0), requires_grad=True)
+        for start in ((1, 2), (9, 9), (sw.tensor(1), sw.tensor(2))):
+            x.grad = block.grad = None
+            out = sw.dynamic_update_slice(x, block, start)
+            (out * sw.tensor(np.arange(12.0).reshape(3, 4))).sum().backward()
+            expected = np.ones((3, 4))
+            expected[1:, 2:] = 5
+            np.testing.assert_array_equal(out.detach().numpy(), expected)
+            np.testing.assert_array_equal(block.grad.numpy(), [[6, 7], [10, 11]])
+            assert x.grad.numpy()[1:, 2:].sum() == 0
+            assert x.grad.numpy().sum() == 66 - 34

@@ -217,6 +217,11 @@ class TestCustomRules:
         assert sw.jvp(f, (0.0,), (2.0,))[1].item() == 20
         assert sw.grad(sw.grad(f))(1.0).item() == pytest.approx(-10 * np.sin(1.0))
         np.testing.assert_allclose(sw.vmap(f)(np.zeros(3)).numpy(), np.zeros(3))
+        xs, ts = np.array([0.1, 0.2]), np.array([1.0, -2.0])
+        _, dots = sw.jvp(sw.vmap(f), (xs,), (ts,))
+        np.testing.assert_allclose(dots.numpy(), 10 * np.cos(xs) * ts)
+        _, dots = sw.jvp(sw.vmap(lambda x: sw.vmap(f)(x)), (xs[None],), (ts[None],))
+        np.testing.assert_allclose(dots.numpy()[0], 10 * np.cos(xs) * ts)
 
     def test_autograd_function(self) -> None:
         class Cube(sw.autograd.Function):

@@ -19,9 +19,6 @@ from slopewise.errors import DTypeError, ShapeError
 
 BOOL = np.dtype(np.bool_)
 INT64 = np.dtype(np.int64)
-INT32 = np.dtype(np.int32)
-FLOAT32 = np.dtype(np.float32)
-FLOAT64 = np.dtype(np.float64)
 DTYPES: dict[str, np.dtype[Any]] = {
     name: np.dtype(name) for name in ("bool uint8 int8 int16 int32 int64 float32 float64".split())
 }

@@ -6,7 +6,7 @@ leaves. It is separate because every transform takes and returns such nests.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, TypeGuard
 
 from slopewise._core.value import is_sequence
@@ -61,9 +61,3 @@ def _build(structure: Structure, leaves: Iterator[Any]) -> Any:
     if hasattr(kind, "_fields"):
         return kind(*parts)
     return kind(parts)
-
-
-def map_tree(function: Callable[[Any], Any], tree: Any) -> Any:
-    """Return the nest with `function` applied to every leaf."""
-    leaves, structure = flatten(tree)
-    return unflatten(structure, [function(leaf) for leaf in leaves])

@@ -8,7 +8,7 @@ a primitive of its own. The semantics are the same.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -467,13 +467,18 @@ def checkpoint(
         derivative=Higher(pull, push),
         lowering=Control(),
         abstract=lambda *_avals: tuple(Aval(a.shape, a.dtype) for a in arrays),
-        batch=lambda operands, batched, size: (_ for _ in ()).throw(UsageError("checkpoint")),
+        batch=_never_mapped,
         samples=lambda rng: (),
         text=Text("computed again", "다시 계산함", r"f'"),
     )
     if not operands:
         return unflatten(shape_of_out[0], outs)
     return unflatten(shape_of_out[0], list(bind(record_, tuple(operands), {})))
+
+
+def _never_mapped(*_operands: Any, **_params: Any) -> NoReturn:
+    """Refuse to batch a checkpoint: a traced one is inlined, so no mapped graph holds it."""
+    raise UsageError("checkpoint: cannot be mapped after it ran; map the function itself.")
 
 
 def _outer_edges(heads: list[Any], fresh: set[Any], start: int) -> dict[Any, Any]:

@@ -255,12 +255,6 @@ def set_rng_state(new_state: tuple[int, int]) -> None:
     default_generator.set_state(new_state)
 
 
-def next_seed() -> int:
-    """Return a seed for something else, drawn from the global generator."""
-    return int(random_integers(default_generator.next_counter(), shape=(), low=0, high=2**62,
-                               dtype=np.dtype(np.int64)))  # fmt: skip
-
-
 def uniform_array(
     shape: tuple[int, ...], dtype: Any = None, generator: Generator | None = None
 ) -> np.ndarray[Any, Any]:

@@ -22,8 +22,10 @@ from slopewise._core.state import enable_grad, no_grad, state
 from slopewise._core.trace import trace
 from slopewise._core.tree import flatten, unflatten
 from slopewise._core.value import Value, is_tuple, new_zeros, owner_of
+from slopewise._transform.gradients import jvp
 from slopewise._transform.inputs import as_values, edge_of, mark
 from slopewise._transform.vjp import read_operands, walk_back
+from slopewise._transform.vmap import vmap
 from slopewise.errors import GradientError
 
 
@@ -68,11 +70,8 @@ def make_custom(
         )
 
     def batch(operands: Sequence[Any], batched: Sequence[bool], size: int, **_params: Any) -> Any:
-        avals = [
-            Aval(x.shape[1:] if b else x.shape, x.dtype)
-            for x, b in zip(operands, batched, strict=True)
-        ]
-        record_ = batch_custom(name, function, pull, avals, batched, size)
+        del size
+        record_ = batch_custom(name, function, pull, push, batched)
         return bind(record_, tuple(_plain(operands)), {})
 
     return Primitive(
@@ -95,13 +94,10 @@ def batch_custom(
     name: str,
     function: Callable[..., Any],
     pull: Callable[[Node, Any], Sequence[Any]],
-    avals: Sequence[Aval],
+    push: Callable[[Node, Sequence[Any]], Any],
     batched: Sequence[bool],
-    size: int,
 ) -> Primitive:
-    """Return the batched form of a custom record: both its function and its pull are mapped."""
-    from slopewise._transform.vmap import vmap
-
+    """Return the batched form of a custom record: its function and both its rules are mapped."""
     dims = tuple(0 if b else None for b in batched)
 
     def mapped(*operands: Any) -> Any:
@@ -113,7 +109,7 @@ def batch_custom(
 
         def one(*values: Any) -> Any:
             inputs, cotangents = values[: len(operands)], values[len(operands) :]
-            record_ = make_custom(name, function, pull, _refuse_push)
+            record_ = make_custom(name, function, pull, push)
             marked = [mark(x, name) if x.dtype.kind == "f" else x for x in inputs]
             with enable_grad():
                 outs = bind(record_, tuple(marked), {})
@@ -125,8 +121,26 @@ def batch_custom(
 
         return vmap(one, (*dims, *(0 for _ in bars)))(*operands, *bars)
 
-    del avals, size
-    return make_custom(f"{name}", mapped, mapped_pull, _refuse_push)
+    def mapped_push(node: Node, tangents: Sequence[Any]) -> Any:
+        operands = _plain(read_operands(node, True))
+        moving = [i for i, x in enumerate(operands) if x.dtype.kind == "f"]
+        dots = [new_zeros(operands[i]) if tangents[i] is None else tangents[i] for i in moving]
+
+        def one(*values: Any) -> Any:
+            inputs, directions = list(values[: len(operands)]), values[len(operands) :]
+            record_ = make_custom(name, function, pull, push)
+
+            def along(*floats: Any) -> Any:
+                full = list(inputs)
+                for i, x in zip(moving, floats, strict=True):
+                    full[i] = x
+                return bind(record_, tuple(full), {})
+
+            return jvp(along, [inputs[i] for i in moving], directions)[1]
+
+        return vmap(one, (*dims, *(dims[i] for i in moving)))(*operands, *dots)
+
+    return make_custom(name, mapped, mapped_pull, mapped_push)
 
 
 def _refuse_push(node: Node, tangents: Sequence[Any]) -> Any:

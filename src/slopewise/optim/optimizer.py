@@ -203,6 +203,13 @@ class Optimizer:
         """Change every parameter that has a gradient; return the loss of `closure`, if given."""
         loss = None
         if closure is not None:
+            if not callable(closure):
+                raise UsageError(
+                    explain(
+                        f"step: its argument is a function that computes the loss again, not"
+                        f" {closure!r}; one call is one step."
+                    )
+                )
             with enable_grad():
                 loss = closure()
         self._steps += 1

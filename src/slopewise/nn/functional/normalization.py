@@ -158,7 +158,11 @@ def batch_norm(
             explain(f"batch_norm: needs (N, C, ...), got shape {tuple(x.shape)}.", (x,))
         )
     channels = x.shape[1]
-    for name, values in (("running_mean", running_mean), ("weight", weight)):
+    checked = (
+        ("running_mean", running_mean), ("running_var", running_var), ("weight", weight),
+        ("bias", bias),
+    )  # fmt: skip
+    for name, values in checked:
         if values is not None and tuple(values.shape) != (channels,):
             raise ShapeError(
                 explain(
