@@ -22,6 +22,8 @@ from slopewise._core.state import (
     set_grad_enabled,
 )  # fmt: skip
 from slopewise._core.value import install_value_class as _install_value_class
+from slopewise._front.checkpoint import checkpoint
+from slopewise._front.compile import compile
 from slopewise._front.contraction import (
     bmm,
     dot,
@@ -34,7 +36,6 @@ from slopewise._front.contraction import (
     tensordot,
 )  # fmt: skip
 from slopewise._front.control import (
-    checkpoint,
     cond,
     fori_loop,
     scan,
@@ -252,6 +253,7 @@ from slopewise._front.shape import (
 )
 from slopewise._methods import install_methods as _install_methods
 from slopewise._ops.registry import install as _install_primitives
+from slopewise._transform.control import install as _install_control
 from slopewise._transform.custom import custom_jvp, custom_vjp
 from slopewise._transform.gradcheck import gradcheck
 from slopewise._transform.gradients import grad, hessian, jacobian, jvp, value_and_grad, vjp
@@ -266,6 +268,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _install_primitives()
+_install_control()
 _install_recognitions()
 _install_value_class(Tensor)
 _install_methods()
@@ -340,6 +343,7 @@ __all__ = [
     "chunk",
     "clamp",
     "clone",
+    "compile",
     "concat",
     "concatenate",
     "cond",

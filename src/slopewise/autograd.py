@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from slopewise._core.source import explain
-from slopewise._core.state import detect_anomaly, enable_grad, no_grad, set_grad_enabled
+from slopewise._core.state import detect_anomaly, enable_grad, no_grad, set_grad_enabled, state
 from slopewise._core.value import Value, new_value
+from slopewise._front.creation import detach
 from slopewise._front.operands import as_value
 from slopewise._transform.custom import Function
 from slopewise._transform.gradcheck import gradcheck
@@ -80,6 +81,7 @@ def grad(
     if grad_outputs is None:
         given = [None] * len(outs)
     _check_count(given, outs, "autograd.grad", "grad_outputs")
+    recorded = create_graph or state.recorder is not None
     heads: list[tuple[Any, Any]] = []
     for out, bar in zip(outs, given, strict=True):
         if not out._requires_grad:
@@ -101,10 +103,10 @@ def grad(
                 )
             )
         seed = as_value(np.ones(out.shape, out.dtype)) if bar is None else as_value(bar)
-        heads.append((edge_of(out), seed if create_graph else seed._value))
+        heads.append((edge_of(out), seed if recorded else seed._value))
     edges = {edge_of(x) for x in ins if x._requires_grad}
     keep = create_graph if retain_graph is None else retain_graph
-    found = walk_back(heads, edges, attached=create_graph, retain=keep or create_graph)
+    found = walk_back(heads, edges, attached=recorded, retain=keep or recorded)
     results: list[Any] = []
     for x in ins:
         bar = found.get(edge_of(x)) if x._requires_grad else None
@@ -118,6 +120,8 @@ def grad(
             )
         if bar is not None and not isinstance(bar, Value):
             bar = new_value(np.array(bar), None, False)
+        if bar is not None and recorded and not create_graph:
+            bar = detach(bar)
         results.append(bar)
     return tuple(results)
 

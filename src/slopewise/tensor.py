@@ -15,7 +15,7 @@ import numpy as np
 
 from slopewise._core.graph import Node
 from slopewise._core.source import explain
-from slopewise._core.state import state
+from slopewise._core.state import changes, no_grad, state
 from slopewise._core.value import Storage, Value
 from slopewise._front import creation, elementwise, indexing, joins, reduction, shape
 from slopewise._front.abstract import refuse_abstract
@@ -25,7 +25,7 @@ from slopewise._front.devices import refuse_device
 from slopewise._front.mutation import write_in_place
 from slopewise._front.operands import as_array, as_dtype, as_value, cast, read_array
 from slopewise._front.printing import format_tensor
-from slopewise.errors import DTypeError, GradientError, ShapeError
+from slopewise.errors import DTypeError, GradientError, ShapeError, TraceError
 
 
 class RemovableHandle:
@@ -104,9 +104,13 @@ class Tensor(Value):
     @data.setter
     def data(self, value: Any) -> None:
         source = as_value(value)
+        if state.recorder is not None:
+            _write_data(self, source)
+            return
         array = read_array(source)
         if self._requires_grad:
             creation.require_float(array.dtype, "data")
+        changes.count += 1
         self._value = array
         self._storage = source._storage
         self._origin = None
@@ -155,30 +159,40 @@ class Tensor(Value):
                     (self,),
                 )
             )
-        self._requires_grad = bool(requires_grad)
+        changes.count += 1
+        if state.recorder is not None and (self._value is not None or self.is_leaf):
+            if self._value is not None:
+                state.recorder.adopt(self)
+            state.recorder.require_grad(self, bool(requires_grad))
+        else:
+            self._requires_grad = bool(requires_grad)
         return self
 
     @property
     def is_leaf(self) -> bool:
         """Whether it was made by the user and not computed from recorded tensors."""
-        return not self._requires_grad or self._edge is None
+        return not self._requires_grad or self._edge is None or self._edge.leaf
 
     @property
     def grad_fn(self) -> Node | None:
         """The recorded operation that made it, or None for a leaf."""
-        return self._edge if self._requires_grad else None
+        return None if self.is_leaf else self._edge
 
     @property
     def grad(self) -> Any:
         """The gradient that backward accumulated, or None."""
-        if self._grad is None and self._requires_grad and self._edge is not None:
+        if self._grad is None and not self.is_leaf:
             self._explain_missing_grad()
+        if state.recorder is not None:
+            state.recorder.read_grad(self)
         return self._grad
 
     @grad.setter
     def grad(self, value: Any) -> None:
         if value is not None and (not isinstance(value, Value) or value.shape != self.shape):
             raise ShapeError(explain(f"grad: must be None or a Tensor of shape {self.shape}."))
+        if state.recorder is not None:
+            state.recorder.clear_grad(self)
         self._grad = value
 
     def _explain_missing_grad(self) -> None:
@@ -625,7 +639,15 @@ class Tensor(Value):
         >>> sw.tensor([1.0], requires_grad=True).detach_().requires_grad
         False
         """
+        if self._value is None or state.recorder is not None:
+            return self._detach_traced()
         self._edge = None
+        self._requires_grad = False
+        return self
+
+    def _detach_traced(self) -> Any:
+        kept = creation.detach(self)
+        self._edge = kept._edge
         self._requires_grad = False
         return self
 
@@ -1070,6 +1092,21 @@ class Shape(tuple[int, ...]):
         6
         """
         return int(np.prod(self, dtype=np.int64))
+
+
+def _write_data(tensor: Any, source: Any) -> None:
+    """Replace the numbers of a tensor while a compiled function is traced."""
+    if source.shape != tensor.shape or source.dtype != tensor.dtype:
+        raise TraceError(
+            explain(
+                f"data: a compiled function cannot give a tensor of {tensor.dtype} and shape"
+                f" {tuple(tensor.shape)} numbers of {source.dtype} and shape"
+                f" {tuple(source.shape)}; make a new tensor outside.",
+                (tensor, source),
+            )
+        )
+    with no_grad():
+        write_in_place(tensor, source)
 
 
 def _fill(tensor: Any, array: np.ndarray[Any, Any], requires_grad: bool) -> None:

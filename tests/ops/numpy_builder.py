@@ -34,6 +34,7 @@ FUNCTIONS: dict[str, Any] = {
     "sech_squared": lambda x: 1 / np.cosh(x) ** 2,
     "silu_slope": lambda x: sp.expit(x) * (1 + x * sp.expit(-x)),
     "lgamma": sp.gammaln, "digamma": sp.digamma,
+    "remainder": np.remainder,
     "polygamma": lambda x, n: sp.polygamma(int(n), x),
     "bitwise_and": np.bitwise_and, "bitwise_or": np.bitwise_or, "bitwise_xor": np.bitwise_xor,
 }  # fmt: skip

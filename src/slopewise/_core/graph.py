@@ -34,7 +34,7 @@ from slopewise._core.rules import (
     Zero,
 )
 from slopewise._core.source import explain
-from slopewise._core.state import enable_grad, state
+from slopewise._core.state import enable_grad, recorders, state
 from slopewise._core.value import Array, Value, is_array, is_tuple, new_value, owner_of
 from slopewise.errors import GradientError, ShapeError, SlopewiseError
 
@@ -155,6 +155,7 @@ class Node:
     active: bool = True
     plain: bool = True  # none of the five fields above is set
     light: bool = False  # nothing is kept, so the node can be walked again
+    leaf: bool = False  # stands for a leaf tensor while a compiled function is traced
 
     def __init__(
         self,
@@ -203,6 +204,9 @@ class _Engine:
 
     broadcast: Primitive
     stop: Primitive
+    alias: Primitive
+    convert: Primitive
+    add: Primitive
 
 
 engine = _Engine()
@@ -220,6 +224,8 @@ def bind(
     recognise: bool = True,
 ) -> Any:
     """Apply a primitive to operands of which at least one is a Value."""
+    if recorders and state.recorder is not None:
+        return state.recorder.bind(primitive, operands, params)
     tracked = False
     remembered = primitive.is_head
     arrays: list[Any] = []
@@ -227,7 +233,7 @@ def bind(
         if isinstance(x, Value):
             array = x._value
             if array is None:
-                return _bind_abstract(primitive, operands, params)
+                return bind_abstract(primitive, operands, params)
             if x._requires_grad:
                 tracked = True
             if x._origin is not None:
@@ -417,7 +423,7 @@ def aval_of(x: Any) -> Aval:
     return Aval(array.shape, array.dtype)
 
 
-def _bind_abstract(primitive: Primitive, operands: tuple[Any, ...], params: dict[str, Any]) -> Any:
+def bind_abstract(primitive: Primitive, operands: tuple[Any, ...], params: dict[str, Any]) -> Any:
     """Record an operation of which an operand has no numbers: everything is kept."""
     if primitive.pointwise:
         shapes: list[tuple[int, ...]] = [
@@ -452,7 +458,7 @@ def _bind_abstract(primitive: Primitive, operands: tuple[Any, ...], params: dict
         # Replaying the graph must not record what was traced without gradients.
         cut = tuple(engine.stop(x) if isinstance(x, Value) else x for x in operands)
         with enable_grad():
-            return _bind_abstract(primitive, cut, params)
+            return bind_abstract(primitive, cut, params)
     tracked = tracked and primitive.differentiable
     avals: tuple[Aval, ...] = aval if is_tuple(aval) else (aval,)
     first = avals[0]

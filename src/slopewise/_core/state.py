@@ -21,9 +21,20 @@ class _State(threading.local):
     grad_enabled: bool = True
     default_dtype: np.dtype[Any] = np.dtype(np.float32)
     anomaly: bool = False
+    recorder: Any = None  # what records a compiled function's operations, while it is traced
 
 
 state = _State()
+recorders: list[Any] = []  # those of all threads: empty unless something is being traced
+
+
+class _Changes:
+    """Counts changes of the attributes of modules and optimisers, so that guards can skip them."""
+
+    count: int = 0
+
+
+changes = _Changes()
 
 
 class _GradMode(ContextDecorator):

@@ -49,21 +49,26 @@ def placeholder(aval: Aval, *, requires_grad: bool = False) -> Any:
     return new_value(None, node, requires_grad)
 
 
-def ancestors(edges: Iterable[Edge]) -> list[Node]:
-    """Return all nodes above the given edges, in creation (topological) order."""
-    seen: set[Node] = set()
+def ancestors(edges: Iterable[Edge], stop: Iterable[Edge] = (), floor: int = -1) -> list[Node]:
+    """Return all nodes above the given edges, in creation (topological) order.
+
+    Nodes in `stop`, those above them, and those made before number `floor` are left out.
+    """
+    seen: set[Edge] = set(stop)
+    found: list[Node] = []
     pending = [e for e in edges if isinstance(e, Node)]
     while pending:
         node = pending.pop()
-        if node in seen:
+        if node in seen or node.order < floor:
             continue
         seen.add(node)
+        found.append(node)
         for edge in node.edges:
             if isinstance(edge, Node) and edge not in seen:
                 pending.append(edge)
         if node.bypass is not None and isinstance(node.bypass[0], Node):
             pending.append(node.bypass[0])
-    return sorted(seen, key=lambda n: n.order)
+    return sorted(found, key=lambda n: n.order)
 
 
 @dataclass(frozen=True)
@@ -79,17 +84,31 @@ class Graph:
     """A traced function: input nodes, the nodes that depend on them, and outputs.
 
     An output is a Node of the graph, or whatever the function returned that does not depend on
-    the inputs (a Value or an array).
+    the inputs (a Value or an array). What lies above an input is no part of the graph. With
+    `since`, the traced nodes numbered from there on belong to the graph even where they do not
+    depend on its inputs: a branch that is not taken must not be computed.
     """
 
-    def __init__(self, inputs: Sequence[Edge], outputs: Sequence[Any]) -> None:
+    def __init__(
+        self, inputs: Sequence[Edge], outputs: Sequence[Any], since: int | None = None
+    ) -> None:
         self.inputs: tuple[Edge, ...] = tuple(inputs)
         self._program: _Program | None = None
+        self._captured = 0
         depends: set[Node] = set(self.inputs)
         self.nodes: list[Node] = []
         heads = [v._edge for v in outputs if isinstance(v, Value)]
-        for node in ancestors(heads):
-            if node not in depends and any(e in depends for e in node.edges if e is not None):
+        orders = [e.order if isinstance(e, Node) else -1 for e in self.inputs]
+        if since is not None:
+            orders.append(since)
+        above = ancestors(heads, self.inputs, min(orders, default=-1))
+        own = set[Node]() if since is None else _traced(heads, above, since)
+        for node in above:
+            if node.output >= 0:
+                inside = node.edges[0] in depends
+            else:
+                inside = node in own or any(e in depends for e in node.edges if e is not None)
+            if inside:
                 depends.add(node)
                 self.nodes.append(node)
         self._inside: set[Any] = depends
@@ -151,7 +170,10 @@ class Graph:
         return isinstance(out, (Node, Value)) and out in self._inside
 
     def capture(self) -> list[Any]:
-        """Make what the function closed over further inputs of the graph; return its Values."""
+        """Make what the function closed over further inputs of the graph; return its Values.
+
+        They follow the other inputs. What is left outside is arrays alone.
+        """
         inside = self._inside
         captured: dict[Any, Any] = {}
         for node in self.nodes:
@@ -165,12 +187,33 @@ class Graph:
                 captured.setdefault(edge, out)
                 outputs.append(edge)
             else:
-                outputs.append(out)
+                outputs.append(out._value if isinstance(out, Value) else out)
         self.inputs = (*self.inputs, *captured)
+        self._captured += len(captured)
         self._inside = {*inside, *captured}
         self._program = None
         self.outputs = tuple(outputs)
         return list(captured.values())
+
+    def take(self, inputs: Sequence[Edge]) -> None:
+        """Make `inputs` those after the graph's own first ones; they include what it captured."""
+        own = len(self.inputs) - self._captured
+        self.inputs = (*self.inputs[:own], *inputs)
+        self._captured = len(inputs)
+        self._inside = {*self._inside, *inputs}
+        self._program = None
+
+
+def _traced(heads: Sequence[Edge], above: Sequence[Node], since: int) -> set[Node]:
+    """Return the nodes from number `since` on that stand for values not known yet."""
+    recent = {n for n in above if n.order >= since and n.primitive is not PLACEHOLDER}
+    if not recent:
+        return recent
+    abstract: set[Node] = set()
+    for node in ancestors(heads):
+        if node.primitive is PLACEHOLDER or any(e in abstract for e in node.edges):
+            abstract.add(node)
+    return recent & abstract
 
 
 def trace(function: Callable[..., Any], avals: Sequence[Aval]) -> tuple[Graph, Any]:

@@ -91,6 +91,8 @@ class Value:
     _hooks: list[Callable[[Any], Any]] | None = None
     _base: Any = None  # (Value, index) for a view made by indexing
     _born: int = 0  # the storage's version when this alias of it was made
+    _weak: bool = False  # stands for a Python number: takes the dtype of what it meets
+    _source: Any = None  # (Value, primitive) for a view made while a compiled function is traced
 
     @property
     def shape(self) -> tuple[int, ...]:

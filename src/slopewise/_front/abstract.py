@@ -17,7 +17,8 @@ def refuse_abstract(value: Any, what: str) -> NoReturn:
     raise TraceError(
         explain(
             f"{what} is not possible while the function is traced: the tensor stands for many"
-            " values at once (vmap) or for values not known yet. Use sw.where(condition, a, b) or"
+            " values at once (vmap) or for values not known yet (or it was left behind by a trace"
+            " that has ended: return it from the function). Use sw.where(condition, a, b) or"
             " sw.cond(...) for a branch, sw.while_loop(...) or sw.fori_loop(...) for a loop.",
             (value,),
         )

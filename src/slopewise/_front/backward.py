@@ -12,16 +12,23 @@ import numpy as np
 
 from slopewise._core.graph import check_alias
 from slopewise._core.source import explain, find_constants, user_frame
+from slopewise._core.state import set_grad_enabled, state
+from slopewise._core.trace import ancestors
 from slopewise._core.value import Value, new_value
+from slopewise._front.creation import detach
+from slopewise._front.mutation import write_in_place
 from slopewise._front.operands import as_value, cast, read_array
 from slopewise._transform.vjp import walk_back
-from slopewise.errors import GradientError, ShapeError
+from slopewise.errors import GradientError, ShapeError, TraceError
 
 
 def run_backward(tensor: Any, gradient: Any, retain_graph: bool | None, create_graph: bool) -> None:
     """Accumulate the gradient of a tensor in the `.grad` of the leaves it came from."""
     if not tensor._requires_grad:
         refuse_backward(tensor)
+    if state.recorder is not None:
+        _run_recorded(state.recorder, tensor, gradient, create_graph)
+        return
     check_alias(tensor, "backward")
     seed = _seed(tensor, gradient)
     keep = create_graph if retain_graph is None else retain_graph
@@ -36,6 +43,42 @@ def run_backward(tensor: Any, gradient: Any, retain_graph: bool | None, create_g
         [(head, seed)], None, attached=create_graph, retain=keep or create_graph
     ).items():
         _accumulate_grad(leaf, bar)
+
+
+def _run_recorded(recorder: Any, tensor: Any, gradient: Any, create_graph: bool) -> None:
+    """Make a backward pass part of a trace; the leaves there are nodes that know their tensors."""
+    if tensor._value is not None:
+        recorder.adopt(tensor)
+    head = tensor._edge
+    leaves = recorder.leaves
+    above = ancestors([head])
+    reached = {n for n in above if n in leaves and n.active}
+    recorder.freed.update(n for n in above if n.active and not n.leaf)
+    seed = as_value(_seed(tensor, gradient))
+    found = walk_back([(head, seed)], reached, attached=True, retain=True)
+    for node in sorted(found, key=lambda n: n.order):
+        entry = leaves[node]
+        if entry.computed:
+            raise TraceError(
+                explain(
+                    "backward: a gradient flows into a tensor that was computed before the compiled"
+                    " function ran, and its history is not part of it. Compute the tensor inside,"
+                    " or use tensor.detach().",
+                    (entry.tensor,),
+                )
+            )
+        recorder.read_grad(entry.tensor)
+        bar = as_value(found[node])
+        old = entry.tensor._grad
+        with set_grad_enabled(create_graph):
+            if not create_graph:
+                bar = detach(bar)
+            if old is None:
+                entry.tensor._grad = bar
+            elif create_graph:
+                entry.tensor._grad = old + bar
+            else:
+                write_in_place(old, old + bar)
 
 
 def _seed(tensor: Any, gradient: Any) -> Any:

@@ -1,53 +1,32 @@
-"""Control flow that differentiates: cond, while_loop, fori_loop, scan, checkpoint.
+"""Control flow that differentiates: cond, while_loop, fori_loop, scan.
 
 Invariant: with concrete tensors these run as plain Python does, and the tape records what ran.
-Traced, `cond` computes both branches and selects, loops of known length unroll, and `while_loop` is
-a primitive of its own. The semantics are the same.
+Traced, each is one primitive over closed subgraphs, whatever the number of steps. The semantics are
+the same.
 """
 
+# pyright: reportPrivateUsage=false
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from slopewise._core.aval import Aval
-from slopewise._core.graph import Node, Primitive, bind, next_order
-from slopewise._core.rules import Control, Higher, Text
 from slopewise._core.source import explain
-from slopewise._core.state import enable_grad, state
-from slopewise._core.trace import Graph, ancestors, trace
 from slopewise._core.tree import flatten, unflatten
-from slopewise._core.value import Value, new_value, new_zeros, owner_of
+from slopewise._core.value import Value
+from slopewise._front.bodies import Branches, Loop, as_truth, is_abstract, is_recording, name_leaves
 from slopewise._front.creation import settle_integer
-from slopewise._front.elementwise import where
 from slopewise._front.joins import stack, unbind
 from slopewise._front.operands import as_value
 from slopewise._front.random import default_generator
-from slopewise._front.reduction import any as any_of
-from slopewise._front.shape import broadcast_to, flip, reshape
-from slopewise._transform.custom import _fill_bars
-from slopewise._transform.inputs import as_values, edge_of, mark
-from slopewise._transform.jvp import walk_forward
-from slopewise._transform.vjp import read_operands, walk_back
-from slopewise._transform.vmap import batch_graph
-from slopewise.errors import GradientError, ShapeError, UsageError
-
-
-def _is_abstract(tree: Any) -> bool:
-    return any(isinstance(x, Value) and x._value is None for x in flatten(tree)[0])
-
-
-def _same_structure(operation: str, first: Any, second: Any) -> None:
-    a, b = flatten(first), flatten(second)
-    if a[1] != b[1]:
-        raise UsageError(explain(f"{operation}: {len(a[0])} and {len(b[0])} results differ."))
-    for x, y in zip(a[0], b[0], strict=True):
-        if np.shape(x) != np.shape(y) if not isinstance(x, Value) else x.shape != as_value(y).shape:
-            raise ShapeError(
-                explain(f"{operation}: shapes {as_value(x).shape} and {as_value(y).shape} differ.")
-            )
+from slopewise._front.shape import flip
+from slopewise._ops import control as records
+from slopewise._ops.comparison import logical_and
+from slopewise._transform.inputs import as_values
+from slopewise.errors import DTypeError, ShapeError, UsageError
 
 
 def cond(
@@ -55,7 +34,8 @@ def cond(
 ) -> Any:
     """Return true_fun(*operands) where pred holds, else false_fun(*operands).
 
-    Traced, both are computed and one is selected; the other contributes a gradient of exactly 0.
+    A concrete predicate decides at once. Traced, both branches are recorded and one of them runs;
+    where `vmap` maps the predicate, both run and the results are selected.
 
     Parameters
     ----------
@@ -83,24 +63,27 @@ def cond(
     >>> sw.grad(f)(3.0).item(), sw.grad(f)(-3.0).item()
     (6.0, -1.0)
     """
-    if not isinstance(pred, Value) or pred._value is not None:
+    if not isinstance(pred, Value) or (pred._value is not None and not is_recording()):
         return true_fun(*operands) if bool(pred) else false_fun(*operands)
-    taken, other = true_fun(*operands), false_fun(*operands)
-    _same_structure("cond", taken, other)
-    leaves, structure = flatten(taken)
-    return unflatten(
-        structure,
-        [where(pred, a, b) for a, b in zip(leaves, flatten(other)[0], strict=True)],
-    )
+    truth = as_truth(pred, "cond")
+    sides = Branches("cond", [true_fun, false_fun], operands)
+    outs = ()
+    if sides.graphs[0].outputs:
+        taken, other = sides.graphs
+        outs = records.cond(truth, *sides.operands, *sides.captured, taken=taken, other=other)
+    return sides.finish(outs)
 
 
 def while_loop(
-    cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], init_val: Any
+    cond_fun: Callable[[Any], Any],
+    body_fun: Callable[[Any], Any],
+    init_val: Any,
+    max_steps: int | None = None,
 ) -> Any:
     """Apply body_fun to a carry while cond_fun holds; return the last carry.
 
     With concrete tensors both modes differentiate it. Traced with a trip count that depends on
-    traced values, forward mode does; reverse mode needs a bounded loop (fori_loop, scan).
+    traced values, forward mode does; reverse mode needs a bound, `max_steps`.
 
     Parameters
     ----------
@@ -110,6 +93,9 @@ def while_loop(
         `carry -> carry`, of the same structure and shapes.
     init_val : nest of Tensor
         The first carry.
+    max_steps : int, optional
+        Stop after so many steps even if cond_fun still holds. Traced, this makes the loop one of
+        known length, which reverse mode can pass.
 
     Returns
     -------
@@ -120,6 +106,8 @@ def while_loop(
     ------
     UsageError
         Traced, if the body returns a carry of another structure.
+    ShapeError, DTypeError
+        Traced, if the body changes the shape or dtype of a carry.
     GradientError
         In reverse mode through a traced loop.
 
@@ -130,145 +118,61 @@ def while_loop(
     >>> f(sw.tensor(3.0)).item()
     243.0
     """
+    steps = None if max_steps is None else settle_integer(max_steps, "while_loop", "max_steps")
     carry = init_val
-    if not _is_abstract(carry):
-        truth = cond_fun(carry)
-        if not _is_abstract(truth):
-            while bool(truth):
-                carry = body_fun(carry)
-                truth = cond_fun(carry)
-                if _is_abstract(truth):
-                    break
-            else:
+    if not is_abstract(carry) and not is_recording():
+        taken = 0
+        while steps is None or taken < steps:
+            truth = cond_fun(carry)
+            if is_abstract(truth):
+                break
+            if not bool(truth):
                 return carry
-    return _traced_while(cond_fun, body_fun, carry)
+            carry = body_fun(carry)
+            taken += 1
+        else:
+            return carry
+        steps = None if steps is None else steps - taken
+    if steps is None:
+        return _record_while(cond_fun, body_fun, carry)
+    return _record_bounded(cond_fun, body_fun, carry, max(steps, 0))
 
 
-def _traced_while(cond_fun: Any, body_fun: Any, init: Any) -> Any:
-    leaves, structure = flatten(init)
-    values = as_values(leaves)
-    avals = [Aval(v.shape, v.dtype) for v in values]
-    test, _ = trace(lambda *xs: cond_fun(unflatten(structure, list(xs))), avals)
-    body, after = trace(lambda *xs: body_fun(unflatten(structure, list(xs))), avals)
-    if after != structure:
-        raise UsageError(explain("while_loop: the body must return a carry of the same structure."))
-    test_captured = test.capture()
-    body_captured = body.capture()
-    outs = bind(
-        while_primitive,
-        (*values, *test_captured, *body_captured),
-        {"test": test, "body": body, "carries": len(values), "tests": len(test_captured)},
-    )
-    return unflatten(structure, list(outs))
+def _record_while(
+    cond_fun: Any, body_fun: Any, init: Any, operation: str = "while_loop", **named: Any
+) -> Any:
+    loop = Loop(operation, lambda c, _: (body_fun(c), None), init, test=cond_fun, **named)
+    of_test = loop.test.capture()
+    if not loop.carries:
+        raise UsageError(explain(f"{operation}: a traced loop needs a carry that changes."))
+    outs = records.while_(
+        *loop.starts, *of_test, *loop.captured,
+        test=loop.test, body=loop.graph, carries=loop.carries, test_consts=len(of_test),
+    )  # fmt: skip
+    return loop.finish(outs)[0]
 
 
-def _run_while(*operands: Any, test: Graph, body: Graph, carries: int, tests: int) -> Any:
-    carry = list(operands[:carries])
-    test_extra, body_extra = operands[carries : carries + tests], operands[carries + tests :]
-    while bool(np.asarray(test(*carry, *test_extra)[0])):
-        carry = [np.asarray(x) for x in body(*carry, *body_extra)]
-    return tuple(np.asarray(x) for x in carry)
+def _record_bounded(cond_fun: Any, body_fun: Any, init: Any, steps: int) -> Any:
+    """Record a loop of known length whose steps do nothing once the condition failed."""
+
+    def step(pair: Any, _: Any) -> Any:
+        active, carry = pair
+        active = logical_and(active, as_truth(cond_fun(carry), "while_loop"))
+        return (active, cond(active, body_fun, lambda c: c, carry)), None
+
+    names = ["whether the loop still runs", *name_leaves(init)]
+    start = (np.array(True), init)
+    return _record_scan(step, start, None, steps, False, "while_loop", names=names)[0][1]
 
 
-def _batch_while(
-    operands: Sequence[Any], batched: Sequence[bool], size: int, *, test: Graph, body: Graph,
-    carries: int, tests: int,
-) -> Any:  # fmt: skip
-    """Run until no example continues; examples that are done keep their carry."""
-    values = as_values(list(operands))
-    carry = [
-        x if b else broadcast_to(x, (size, *x.shape))
-        for x, b in zip(values[:carries], batched[:carries], strict=True)
-    ]
-    test_extra, body_extra = values[carries : carries + tests], values[carries + tests :]
-    test_flags, body_flags = batched[carries : carries + tests], batched[carries + tests :]
-    mapped = [True] * carries
-
-    def going(state_: list[Any]) -> Any:
-        out, flag = batch_graph(test, [*state_, *test_extra], [*mapped, *test_flags], size)[0]
-        return out if flag else broadcast_to(as_value(out), (size,))
-
-    def advance(state_: list[Any]) -> list[Any]:
-        mask = going(state_)
-        new = batch_graph(body, [*state_, *body_extra], [*mapped, *body_flags], size)
-        return [
-            where(reshape(mask, (size, *(1,) * (old.ndim - 1))), as_value(x), old)
-            for (x, _), old in zip(new, state_, strict=True)
-        ]
-
-    return tuple(while_loop(lambda s: any_of(going(s)), advance, carry))
-
-
-def _push_while(node: Node, tangents: Sequence[Any]) -> Any:
-    """Forward mode: the loop carries values and tangents together."""
-    from slopewise._transform.gradients import jvp
-
-    params: dict[str, Any] = node.params
-    carries, tests = params["carries"], params["tests"]
-    operands = as_values(list(read_operands(node, True)))
-    dots = [
-        new_value(np.zeros(x.shape, x.dtype), None, False) if t is None else as_values([t])[0]
-        for x, t in zip(operands, tangents, strict=True)
-    ]
-    floats = [x.dtype.kind == "f" for x in operands]
-    test_extra = operands[carries : carries + tests]
-    body_extra, body_dots = operands[carries + tests :], dots[carries + tests :]
-
-    def body(pair: Any) -> Any:
-        carry, carry_dots = pair
-        every = [*carry, *body_extra]
-        every_dots = [*carry_dots, *body_dots]
-        flags = [*floats[:carries], *floats[carries + tests :]]
-        moving = [i for i, f in enumerate(flags) if f]
-
-        def along(*xs: Any) -> Any:
-            full = list(every)
-            for i, x in zip(moving, xs, strict=True):
-                full[i] = x
-            return tuple(params["body"](*full))
-
-        outs, out_dots = jvp(along, [every[i] for i in moving], [every_dots[i] for i in moving])
-        return list(as_values(outs)), [
-            d if f else old
-            for d, f, old in zip(out_dots, floats[:carries], carry_dots, strict=True)
-        ]
-
-    _, final = while_loop(
-        lambda pair: params["test"](*pair[0], *test_extra)[0],
-        body,
-        (operands[:carries], dots[:carries]),
-    )
-    return tuple(final)
-
-
-def _pull_while(node: Node, out_bar: Any) -> Any:
-    raise GradientError(
-        "while_loop: reverse mode through a traced loop whose trip count is not known would have to"
-        " store an unknown number of steps. Use fori_loop or scan with a bound (and where() to stop"
-        " early), or forward mode (jvp)."
-    )
-
-
-while_primitive = Primitive(
-    "while",
-    value=_run_while,
-    derivative=Higher(_pull_while, _push_while),
-    lowering=Control(),
-    abstract=lambda *avals, carries, **_rest: tuple(avals[:carries]),
-    batch=_batch_while,
-    samples=lambda rng: (),
-    text=Text(
-        "loop, step by step", "반복: 단계마다 합성함수의 미분법", r"(f_n\circ\dots\circ f_1)'"
-    ),
-)
-
-
-def fori_loop(lower: int, upper: int, body_fun: Callable[[int, Any], Any], init_val: Any) -> Any:
+def fori_loop(lower: Any, upper: Any, body_fun: Callable[[Any, Any], Any], init_val: Any) -> Any:
     """Return the carry after body_fun(i, carry) for i from lower to upper - 1.
+
+    Traced, i is a 0-d int64 Tensor, and a bound may be a traced one.
 
     Parameters
     ----------
-    lower, upper : int
+    lower, upper : int or 0-d integer Tensor
         The first number, and the one after the last.
     body_fun : callable
         `(i, carry) -> carry`.
@@ -283,7 +187,9 @@ def fori_loop(lower: int, upper: int, body_fun: Callable[[int, Any], Any], init_
     Raises
     ------
     DTypeError
-        If a bound is no integer.
+        If a bound is no integer; traced, if the body changes the dtype of a carry.
+    ShapeError
+        Traced, if the body changes the shape of a carry.
 
     Examples
     --------
@@ -291,11 +197,52 @@ def fori_loop(lower: int, upper: int, body_fun: Callable[[int, Any], Any], init_
     >>> sw.grad(lambda x: sw.fori_loop(0, 3, lambda i, v: v * x, x))(2.0).item()
     32.0
     """
+    if is_abstract((lower, upper)):
+        return _record_counted(lower, upper, body_fun, init_val)
     first = settle_integer(lower, "fori_loop", "a bound")
+    last = settle_integer(upper, "fori_loop", "a bound")
     carry = init_val
-    for i in range(first, settle_integer(upper, "fori_loop", "a bound")):
+    if is_recording() or is_abstract(carry):
+        draws = _draws()
+
+        def step(pair: Any, _: Any) -> Any:
+            i, inner = pair
+            return (i + 1, body_fun(i, inner)), None
+
+        names = ["the index", *name_leaves(carry)]
+        start, count = np.array(first, np.int64), max(last - first, 0)
+        done = _record_scan(
+            step, (start, carry), None, count, False, "fori_loop", weak=(0,), names=names,
+            draws=draws,
+        )  # fmt: skip
+        if done is not None:
+            return done[0][1]
+    for i in range(first, last):
         carry = body_fun(i, carry)
     return carry
+
+
+def _record_counted(lower: Any, upper: Any, body_fun: Any, init: Any) -> Any:
+    """Record a loop of which a bound is a traced value."""
+    for bound in (lower, upper):
+        if isinstance(bound, Value) and (bound.dtype.kind not in "iu" or bound.shape != ()):
+            raise DTypeError(
+                explain(
+                    f"fori_loop: a bound has dtype {bound.dtype} and shape {tuple(bound.shape)};"
+                    " it must be one integer.",
+                    (bound,),
+                )
+            )
+
+    def advance(pair: Any) -> Any:
+        i, inner = pair
+        return i + 1, body_fun(i, inner)
+
+    start = lower if isinstance(lower, Value) else np.array(lower, np.int64)
+    return _record_while(
+        lambda pair: pair[0] < upper, advance, (start, init), "fori_loop", weak=(0,),
+        names=["the index", *name_leaves(init)],
+    )[1]  # fmt: skip
 
 
 def scan(
@@ -319,12 +266,16 @@ def scan(
     Returns
     -------
     tuple
-        The last carry, and the ys stacked along a new leading axis.
+        The last carry, and the ys stacked along a new leading axis (also where there are none).
 
     Raises
     ------
     ShapeError
-        If the leading axes differ.
+        If the leading axes differ; traced, if f changes the shape of a carry.
+    DTypeError
+        Traced, if f changes the dtype of a carry.
+    UsageError
+        Traced, if f does not return a carry of the same structure and a y.
 
     Examples
     --------
@@ -334,167 +285,60 @@ def scan(
     """
     leaves, structure = flatten(xs)
     values = as_values(leaves)
-    sizes = {v.shape[0] for v in values if v.ndim}
+    if any(not v.ndim for v in values):
+        raise ShapeError(explain("scan: xs holds a 0-d value, which has no axis to go along."))
+    sizes = {v.shape[0] for v in values}
     if length is not None:
-        sizes.add(length)
+        sizes.add(settle_integer(length, "scan", "length"))
     if len(sizes) != 1:
         raise ShapeError(
             explain(f"scan: the leading axes have sizes {sorted(sizes)}; they must be one size.")
         )
     steps = sizes.pop()
+    if steps < 1 or is_recording() or is_abstract((init, values)):
+        draws = _draws()
+        done = _record_scan(f, init, unflatten(structure, values), steps, reverse, draws=draws)
+        if done is not None:
+            return done
     columns = [unbind(v, 0) for v in values]
     carry = init
     ys: list[Any] = []
     for i in reversed(range(steps)) if reverse else range(steps):
         carry, y = f(carry, unflatten(structure, [c[i] for c in columns]))
         ys.append(y)
-    if not ys:
-        return carry, None
     parts = [flatten(y) for y in ys]
-    stacked = [stack([p[0][k] for p in parts], 0) for k in range(len(parts[0][0]))]
+    stacked = [stack([as_value(p[0][k]) for p in parts], 0) for k in range(len(parts[0][0]))]
     if reverse:
         stacked = [flip(s, 0) for s in stacked]
     return carry, unflatten(parts[0][1], stacked)
 
 
-def checkpoint(
-    function: Callable[..., Any], *args: Any, use_reentrant: bool = False, **kwargs: Any
-) -> Any:
-    """Return function(*args), keeping only its inputs: backward computes it again.
-
-    Random draws inside are repeated exactly. What the function closes over gets its gradients too.
-
-    Source: Chen et al. (2016), Training deep nets with sublinear memory cost, section 4.
-
-    Parameters
-    ----------
-    function : callable
-        Returns a nest of Tensors.
-    *args, **kwargs : nest of Tensor and others
-        The arguments of the function.
-    use_reentrant : bool
-        Taken for PyTorch's sake; it changes nothing.
-
-    Returns
-    -------
-    nest of Tensor
-        What the function returns.
-
-    Raises
-    ------
-    GradientError
-        In forward mode.
-
-    Examples
-    --------
-    >>> import slopewise as sw
-    >>> x = sw.tensor(2.0, requires_grad=True)
-    >>> sw.checkpoint(lambda v: sw.exp(sw.sin(v)), x).backward()
-    >>> round(x.grad.item(), 4)
-    -1.0331
-    """
-    del use_reentrant
-    leaves, structure = flatten(args)
-    places = [i for i, x in enumerate(leaves) if isinstance(x, Value)]
-    if _is_abstract(args) or not state.grad_enabled:
-        return function(*args, **kwargs)
-    seed_state = default_generator.get_state()
-    shape_of_out: list[Any] = []
-
-    def run(operands: Sequence[Any]) -> list[Any]:
-        full = list(leaves)
-        for i, x in zip(places, operands, strict=True):
-            full[i] = x
-        outs, out_structure = flatten(function(*unflatten(structure, full), **kwargs))
-        shape_of_out[:] = [out_structure]
-        return as_values(outs)
-
-    inputs = [leaves[i] for i in places]
-    floats = [x.dtype.kind == "f" for x in inputs]
-    start = next_order()
-    with enable_grad():
-        first = [mark(x, "checkpoint") if f else x for x, f in zip(inputs, floats, strict=True)]
-        outs = run(first)
-    fresh = {edge_of(x) for x in first}
-    captured = _outer_edges([edge_of(o) for o in outs if o._requires_grad], fresh, start)
-    operands = [*inputs, *captured.values()]
-
-    def repeat(node: Node) -> tuple[list[Any], list[Any]]:
-        """Run the function again on the node's operands, with the same random draws."""
-        now = default_generator.get_state()
-        default_generator.set_state(seed_state)
-        try:
-            values = as_values(list(read_operands(node, True)))[: len(inputs)]
-            again = [mark(x, "checkpoint") if f else x for x, f in zip(values, floats, strict=True)]
-            with enable_grad():
-                return again, run(again)
-        finally:
-            default_generator.set_state(now)
-
-    def pull(node: Node, out_bar: Any) -> Any:
-        again, results = repeat(node)
-        heads = [
-            (edge_of(o), b)
-            for o, b in zip(results, _fill_bars(node, out_bar), strict=True)
-            if o._requires_grad
-        ]
-        targets = {edge_of(x) for x, f in zip(again, floats, strict=True) if f} | set(captured)
-        found = walk_back(heads, targets, attached=True, retain=True, boundary=True)
-        bars = [found.get(edge_of(x)) if f else None for x, f in zip(again, floats, strict=True)]
-        return [*bars, *(found.get(e) for e in captured)]
-
-    def push(node: Node, tangents: Sequence[Any]) -> Any:
-        again, results = repeat(node)
-        edges = [edge_of(x) if f else None for x, f in zip(again, floats, strict=True)]
-        seeds = {
-            e: as_values([t])[0]
-            for e, t in zip([*edges, *captured], tangents, strict=True)
-            if e is not None and t is not None
-        }
-        heads = [edge_of(o) if o._requires_grad else None for o in results]
-        arrived = iter(walk_forward([h for h in heads if h is not None], seeds, attached=True))
-        dots = [None if h is None else next(arrived) for h in heads]
-        return tuple(new_zeros(o) if d is None else d for d, o in zip(dots, results, strict=True))
-
-    # Copied where an output is an input, or looks at one: each has a buffer of its own.
-    given = [owner_of(x._value) for x in operands]
-    arrays = tuple(
-        o._value.copy() if any(owner_of(o._value) is g for g in given) else o._value for o in outs
-    )
-    record_ = Primitive(
-        "checkpoint",
-        value=lambda *_operands: arrays,
-        derivative=Higher(pull, push),
-        lowering=Control(),
-        abstract=lambda *_avals: tuple(Aval(a.shape, a.dtype) for a in arrays),
-        batch=_never_mapped,
-        samples=lambda rng: (),
-        text=Text("computed again", "다시 계산함", r"f'"),
-    )
-    if not operands:
-        return unflatten(shape_of_out[0], outs)
-    return unflatten(shape_of_out[0], list(bind(record_, tuple(operands), {})))
+def _draws() -> Any:
+    """Return how many random draws were made, where that is a number."""
+    return None if is_recording() else default_generator.get_state()
 
 
-def _never_mapped(*_operands: Any, **_params: Any) -> NoReturn:
-    """Refuse to batch a checkpoint: a traced one is inlined, so no mapped graph holds it."""
-    raise UsageError("checkpoint: cannot be mapped after it ran; map the function itself.")
-
-
-def _outer_edges(heads: list[Any], fresh: set[Any], start: int) -> dict[Any, Any]:
-    """Return what the recorded run reached beyond its own inputs, as edge -> Value."""
-    found: dict[Any, Any] = {}
-    for node in ancestors(heads):
-        if node.order < start or node in fresh:
-            continue
-        for i, edge in enumerate(node.edges):
-            if edge is None or edge in fresh:
-                continue
-            if isinstance(edge, Value):
-                found[edge] = edge
-            elif edge.order < start:
-                array = None if node.operands is None else node.operands[i]
-                found[edge] = new_value(
-                    np.zeros(edge.shape, edge.dtype) if array is None else array, edge, True
-                )
-    return found
+def _record_scan(
+    f: Any, init: Any, xs: Any, steps: int, reverse: bool, operation: str = "scan",
+    draws: Any = None, **named: Any,
+) -> Any:  # fmt: skip
+    """Record a scan; None where the body draws numbers that would be the same in each step."""
+    values, structure = flatten(xs)
+    entries = unflatten(structure, [Aval(v.shape[1:], v.dtype) for v in values])
+    loop = Loop(operation, f, init, entries, **named)
+    if draws is not None and default_generator.get_state() != draws:
+        default_generator.set_state(draws)
+        if steps > 0:
+            return None
+    if not loop.graph.outputs:
+        return loop.finish(())
+    graph = loop.graph
+    count = len(loop.captured)
+    if count:
+        own = graph.inputs[: len(graph.inputs) - count]
+        graph.inputs = (*graph.inputs[len(own) :], *own)
+    outs = records.scan(
+        *loop.captured, *loop.starts, *values,
+        body=graph, consts=count, carries=loop.carries, length=steps, reverse=bool(reverse),
+    )  # fmt: skip
+    return loop.finish(outs)

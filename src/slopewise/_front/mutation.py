@@ -17,14 +17,16 @@ from slopewise._core.state import state
 from slopewise._front.abstract import refuse_abstract
 from slopewise._front.indexing import set_at
 from slopewise._front.operands import as_value, cast
-from slopewise._front.shape import broadcast_to
+from slopewise._front.shape import broadcast_to, reshape
 from slopewise._ops.comparison import where
-from slopewise.errors import DTypeError, GradientError, ShapeError, UsageError
+from slopewise.errors import DTypeError, GradientError, ShapeError, TraceError, UsageError
 
 
 def write_in_place(tensor: Any, result: Any) -> Any:
     """Take over the numbers, and the history, of `result`; return the tensor."""
     result = as_value(result)
+    if state.recorder is not None:
+        return _write_recorded(state.recorder, tensor, result)
     if tensor._value is not None and result._value is None:
         refuse_abstract(tensor, "changing a tensor from outside in place")
     if tensor._value is None:
@@ -33,26 +35,7 @@ def write_in_place(tensor: Any, result: Any) -> Any:
         return tensor
     if state.grad_enabled:
         _check_bases(tensor)
-    if result.shape != tensor.shape:
-        if not _fits(result.shape, tensor.shape):
-            raise ShapeError(
-                explain(
-                    f"an in-place operation gave shape {result.shape}, but the tensor has"
-                    f" {tensor.shape} and cannot grow; write x = x + y.",
-                    (tensor,),
-                )
-            )
-        result = broadcast_to(result, tensor.shape)
-    if result.dtype != tensor.dtype:
-        if tensor.dtype.kind in "bui" and result.dtype.kind == "f":
-            raise DTypeError(
-                explain(
-                    f"an in-place operation gave {result.dtype}, which does not fit a tensor of"
-                    f" {tensor.dtype}; write x = x + y.",
-                    (tensor,),
-                )
-            )
-        result = cast(result, tensor.dtype)
+    result = _fit(tensor, result)
     if state.grad_enabled and tensor._requires_grad and not result._requires_grad:
         # A constant is written over a computed tensor: it stays in the graph, with gradient 0.
         nowhere = np.zeros(tuple(tensor.shape), bool)
@@ -77,6 +60,68 @@ def write_in_place(tensor: Any, result: Any) -> Any:
     return tensor
 
 
+def _fit(tensor: Any, result: Any) -> Any:
+    """Return a result in the shape and dtype of the tensor that it is written to."""
+    if result.shape != tensor.shape:
+        if not _fits(result.shape, tensor.shape):
+            raise ShapeError(
+                explain(
+                    f"an in-place operation gave shape {result.shape}, but the tensor has"
+                    f" {tensor.shape} and cannot grow; write x = x + y.",
+                    (tensor,),
+                )
+            )
+        result = broadcast_to(result, tensor.shape)
+    if result.dtype != tensor.dtype:
+        if tensor.dtype.kind in "bui" and result.dtype.kind == "f":
+            raise DTypeError(
+                explain(
+                    f"an in-place operation gave {result.dtype}, which does not fit a tensor of"
+                    f" {tensor.dtype}; write x = x + y.",
+                    (tensor,),
+                )
+            )
+        result = cast(result, tensor.dtype)
+    return result
+
+
+def _write_recorded(recorder: Any, tensor: Any, result: Any) -> Any:
+    """Make a change in place part of a trace, in everything that the tensor is a view of."""
+    for value in (tensor, result):
+        if value._value is not None:
+            recorder.adopt(value)
+    if state.grad_enabled:
+        _check_bases(tensor)
+    result = _fit(tensor, result)
+    recorded = state.grad_enabled and result._requires_grad
+    recorder.write(tensor, result, recorded)
+    at = tensor
+    while at._base is not None or at._source is not None:
+        base, merged = _merge_view(at)
+        recorder.write(base, merged, recorded)
+        at = base
+    return tensor
+
+
+def _merge_view(view: Any) -> tuple[Any, Any]:
+    """Return what a traced view looks at, and its numbers after a change of the view."""
+    if view._base is not None:
+        base, index = view._base
+        return base, set_at(base, index, view)
+    base, primitive = view._source
+    if primitive.name in ("alias", "stop_gradient"):
+        return base, view
+    if primitive.name == "reshape":
+        return base, reshape(view, base.shape)
+    raise TraceError(
+        explain(
+            f"a change in place of a view made by {primitive.name} cannot be compiled; change the"
+            " tensor that it is a view of (x[...] = value), or write x = x + y.",
+            (view,),
+        )
+    )
+
+
 def _fits(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:
     """Return whether a shape broadcasts to another one."""
     try:
@@ -89,7 +134,7 @@ def _check_bases(tensor: Any) -> None:
     """Refuse a recorded change of a leaf, of a view of a leaf, or under a stale alias."""
     at = tensor
     while True:
-        if at._requires_grad and at._edge is None:
+        if at._requires_grad and (at._edge is None or at._edge.leaf):
             what = "a leaf Variable" if at is tensor else "a view of a leaf Variable"
             raise GradientError(
                 explain(

@@ -106,6 +106,8 @@ def cast(x: Any, dtype: np.dtype[Any]) -> Any:
 
 def _key(x: Any) -> tuple[np.dtype[Any], int]:
     if isinstance(x, Value):
+        if x._weak:
+            return state.default_dtype if x.dtype.kind == "f" else x.dtype, 0
         return x.dtype, 2 if x.shape else 1
     return dtype_of_number(x), 0
 
@@ -118,6 +120,9 @@ def promote_operands(operands: Sequence[Any], minimum: int = 0) -> list[Any]:
         for x in operands
     ]  # fmt: skip
     dtype = promote(*(_key(x) for x in made))
+    if all(x._weak for x in made if isinstance(x, Value)) and dtype.kind == "f":
+        weak = [x.dtype for x in made if isinstance(x, Value) and x.dtype.kind == "f"]
+        dtype = weak[0] if weak else dtype
     if category(dtype) < minimum:
         dtype = state.default_dtype if minimum == 2 else DTYPES["int64"]
     return [

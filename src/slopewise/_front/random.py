@@ -7,18 +7,22 @@ number of its generator, so the results do not depend on what was computed betwe
 from __future__ import annotations
 
 from threading import Lock
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
+from slopewise._core.graph import bind
 from slopewise._core.source import explain
 from slopewise._core.state import state
-from slopewise._core.value import new_value
+from slopewise._core.value import Value, new_value
+from slopewise._front.abstract import refuse_abstract
 from slopewise._front.creation import require_float, settle_integer, settle_shape
 from slopewise._front.devices import refuse_device
-from slopewise._front.operands import as_dtype, as_value, read_array
+from slopewise._front.gathering import argsort
+from slopewise._front.operands import as_dtype, as_value, cast, read_array
+from slopewise._ops.comparison import less
 from slopewise._ops.random import random_integers, random_normal, random_uniform
-from slopewise.errors import DomainError, DTypeError, ShapeError, UsageError
+from slopewise.errors import DomainError, DTypeError, ShapeError, TraceError, UsageError
 
 
 def _read_seed(seed: Any) -> int:
@@ -28,6 +32,15 @@ def _read_seed(seed: Any) -> int:
         raise DTypeError(
             explain(f"manual_seed: a seed must be an integer, not {seed!r}.")
         ) from None
+
+
+def _refuse_reseeding(what: str) -> NoReturn:
+    raise TraceError(
+        explain(
+            f"{what}: the state of a random generator is not known while a function is compiled;"
+            " seed it before the call."
+        )
+    )
 
 
 class Generator:
@@ -70,6 +83,8 @@ class Generator:
         >>> sw.Generator().manual_seed(3).initial_seed()
         3
         """
+        if state.recorder is not None:
+            _refuse_reseeding("manual_seed")
         with self._lock:
             self._seed, self._draws = _read_seed(seed), 0
         return self
@@ -105,6 +120,8 @@ class Generator:
         >>> generator.get_state()
         (3, 1)
         """
+        if state.recorder is not None:
+            _refuse_reseeding("get_rng_state")
         return self._seed, self._draws
 
     def set_state(self, new_state: tuple[int, int]) -> None:
@@ -137,17 +154,20 @@ class Generator:
                     f" returns them, not {new_state!r}."
                 )
             )
+        if state.recorder is not None:
+            _refuse_reseeding("set_rng_state")
         seed, draws = (settle_integer(n, "set_rng_state", "a state") for n in new_state)
         with self._lock:
             self._seed, self._draws = seed, draws
 
-    def next_counter(self) -> np.ndarray[Any, Any]:
+    def next_counter(self) -> Any:
         """Return the counter of the next draw.
 
         Returns
         -------
         numpy.ndarray of int64, shape (2,)
-            The bits of the seed and of the number of the draw.
+            The bits of the seed and of the number of the draw; a traced Tensor of them while a
+            compiled function is traced.
 
         Examples
         --------
@@ -155,10 +175,15 @@ class Generator:
         >>> sw.Generator().manual_seed(3).next_counter()
         array([3, 0])
         """
+        if state.recorder is not None:
+            return state.recorder.next_counter(self)
         with self._lock:
-            counter = np.array([self._seed & (2**64 - 1), self._draws], np.uint64)
+            counter = self._read_counter()
             self._draws += 1
-        return counter.view(np.int64)
+        return counter
+
+    def _read_counter(self) -> np.ndarray[Any, Any]:
+        return np.array([self._seed & (2**64 - 1), self._draws], np.uint64).view(np.int64)
 
 
 default_generator = Generator()
@@ -257,8 +282,8 @@ def set_rng_state(new_state: tuple[int, int]) -> None:
 
 def uniform_array(
     shape: tuple[int, ...], dtype: Any = None, generator: Generator | None = None
-) -> np.ndarray[Any, Any]:
-    """Return an array of uniform numbers in [0, 1)."""
+) -> Any:
+    """Return an array (traced: a Tensor) of uniform numbers in [0, 1)."""
     source = default_generator if generator is None else generator
     chosen = state.default_dtype if dtype is None else as_dtype(dtype)
     return random_uniform(source.next_counter(), shape=tuple(shape), dtype=chosen)
@@ -266,14 +291,19 @@ def uniform_array(
 
 def normal_array(
     shape: tuple[int, ...], dtype: Any = None, generator: Generator | None = None
-) -> np.ndarray[Any, Any]:
-    """Return an array of standard normal numbers."""
+) -> Any:
+    """Return an array (traced: a Tensor) of standard normal numbers."""
     source = default_generator if generator is None else generator
     chosen = state.default_dtype if dtype is None else as_dtype(dtype)
     return random_normal(source.next_counter(), shape=tuple(shape), dtype=chosen)
 
 
 def _finish(array: Any, requires_grad: bool, operation: str) -> Any:
+    if isinstance(array, Value):
+        if requires_grad:
+            require_float(array.dtype, operation)
+            state.recorder.require_grad(array, True)
+        return array
     array = np.asarray(array)
     if requires_grad:
         require_float(array.dtype, operation)
@@ -498,9 +528,12 @@ def randperm(n: int, *, generator: Generator | None = None) -> Any:
     return _finish(permutation_array(count, generator), False, "randperm")
 
 
-def permutation_array(n: int, generator: Generator | None = None) -> np.ndarray[Any, Any]:
-    """Return an array of 0 .. n-1 in random order."""
-    return np.argsort(uniform_array((n,), np.float64, generator), kind="stable")
+def permutation_array(n: int, generator: Generator | None = None) -> Any:
+    """Return an array (traced: a Tensor) of 0 .. n-1 in random order."""
+    keys = uniform_array((n,), np.float64, generator)
+    if isinstance(keys, Value):
+        return argsort(keys, stable=True)
+    return np.argsort(keys, kind="stable")
 
 
 def normal(
@@ -528,7 +561,7 @@ def normal(
     tensor([1., 2.])
     """
     if size is None:
-        size = np.broadcast_shapes(np.shape(as_value(mean)._value), np.shape(as_value(std)._value))
+        size = np.broadcast_shapes(tuple(as_value(mean).shape), tuple(as_value(std).shape))
     return as_value(mean) + as_value(std) * randn(size, generator=generator)
 
 
@@ -560,6 +593,13 @@ def bernoulli(input: Any, p: float | None = None, *, generator: Generator | None
     tensor([0., 1.])
     """
     x = as_value(input)
+    if state.recorder is not None:
+        # Traced, the probabilities are not known, so they are not checked.
+        drawn = uniform_array(x.shape, np.float64, generator)
+        kind = x.dtype if x.dtype.kind == "f" else state.default_dtype
+        return cast(
+            bind(less, (drawn, cast(x, np.dtype(np.float64)) if p is None else p), {}), kind
+        )
     chances = read_array(x) if p is None else np.full(x.shape, p)
     if chances.size and not (chances.min() >= 0 and chances.max() <= 1):
         raise DomainError(explain("bernoulli: a probability lies outside [0, 1].", (x,)))
@@ -605,6 +645,8 @@ def multinomial(
     tensor([1, 1])
     """
     x = as_value(input)
+    if state.recorder is not None:
+        refuse_abstract(x, "multinomial")
     weights = read_array(x).astype(np.float64)
     (count,) = settle_shape((num_samples,), "multinomial")
     _check_weights(x, weights, count, replacement)

@@ -117,7 +117,7 @@ remainder = binary(
     "remainder",
     value=np.remainder,
     partials=(lambda _out, _x, _y: 1.0, lambda _out, x, y: neg(floor(div(x, y)))),
-    body=lambda b, x, y: b.sub(x, b.mul(b.call("floor", b.div(x, y)), y)),
+    body=lambda b, x, y: b.call("remainder", x, y),
     domains=(REAL, Domain(0.7, 2.0)),
     smooth=False,
     text=Text("remainder rule", "나머지의 미분법", r"(u \bmod v)' = u' - \lfloor u/v\rfloor v'"),

@@ -109,7 +109,7 @@ where = pointwise(
     body=lambda b, c, x, y: b.select(c, x, y),
     domains=(TRUTH, REAL, REAL),
     abstract=lambda condition, *avals: Aval(
-        condition.shape, next(a.dtype for a in avals if isinstance(a, Aval))
+        same_aval(condition, *avals).shape, next(a.dtype for a in avals if isinstance(a, Aval))
     ),
     text=Text(
         "by cases", "경우를 나눈 미분", r"(u \text{ if } c \text{ else } v)' = u'\text{ or }v'"

@@ -154,14 +154,17 @@ logaddexp_slope = binary(
         lambda _out, x, y: logistic_density(_difference(x, y)),
         lambda _out, x, y: neg(logistic_density(_difference(x, y))),
     ),
-    body=lambda b, x, y: b.call("sigmoid", b.sub(x, y)),
+    # Equal infinities share the slope: their difference is no number.
+    body=lambda b, x, y: b.select(b.eq(x, y), b.constant(0.5), b.call("sigmoid", b.sub(x, y))),
     text=Text("sigmoid rule", "시그모이드의 미분", r"\sigma(u-v)' = \sigma'(u-v)(u'-v')"),
 )
 silu = unary(
     "silu",
     value=kernels.silu,
     partial=lambda _out, x: silu_slope(x),
-    body=lambda b, x: b.mul(x, b.call("sigmoid", x)),
+    body=lambda b, x: b.select(
+        b.eq(x, b.constant(-np.inf)), b.constant(-0.0), b.mul(x, b.call("sigmoid", x))
+    ),
     text=Text("SiLU rule", "SiLU의 미분", r"(u\sigma(u))' = \sigma(u)(1+u\sigma(-u))u'"),
 )
 silu_slope = unary(

@@ -167,7 +167,9 @@ xlogy = binary(
     partials=(lambda _out, _x, y: log(y), lambda _out, x, y: div(x, y)),
     singular=True,
     body=lambda b, x, y: b.select(
-        b.eq(x, b.constant(0.0)), b.constant(0.0), b.mul(x, b.call("log", y))
+        b.logical_and(b.eq(x, b.constant(0.0)), b.eq(y, y)),
+        b.constant(0.0),
+        b.mul(x, b.call("log", y)),
     ),
     domains=(NONZERO, POSITIVE),
     text=Text("product rule", "곱의 미분법", r"(u\ln v)' = u'\ln v + (u/v)v'"),

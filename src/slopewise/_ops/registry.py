@@ -10,6 +10,7 @@ from slopewise._ops import (
     arithmetic,
     comparison,
     contraction,
+    control,
     exponential,
     indexing,
     likelihood,
@@ -26,7 +27,7 @@ from slopewise._ops import (
 FAMILIES = (
     comparison, arithmetic, exponential, powers, trigonometric, special, shape, reduction,
     contraction, indexing, random, linalg, windows,
-    likelihood,
+    likelihood, control,
 )  # fmt: skip
 
 
@@ -51,3 +52,6 @@ def install() -> None:
     """Give the engine the primitives that recording needs."""
     engine.broadcast = shape.broadcast_to
     engine.stop = comparison.stop_gradient
+    engine.alias = comparison.alias
+    engine.convert = comparison.convert
+    engine.add = arithmetic.add

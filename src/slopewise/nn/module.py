@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from slopewise._core.source import explain
-from slopewise._core.state import no_grad
+from slopewise._core.state import changes, no_grad, state
 from slopewise._core.value import Value
 from slopewise._front.operands import as_dtype
 from slopewise.errors import SlopewiseError, UsageError
@@ -52,6 +52,7 @@ class Module:
     6.0
     """
 
+    _tracked = "shallow"  # each change of an attribute is counted in `changes`
     training: bool = True
     _hooked: bool = False
     _parameters: dict[str, Any]
@@ -88,6 +89,7 @@ class Module:
     # --- what is assigned ---
 
     def __setattr__(self, name: str, value: Any) -> None:
+        changes.count += 1
         if isinstance(value, Parameter):
             self._require_init("parameters", name)
             self._forget(name, "_parameters")
@@ -126,6 +128,7 @@ class Module:
         _set(self, name, value)
 
     def __delattr__(self, name: str) -> None:
+        changes.count += 1
         for table in _REGISTERED:
             self.__dict__.get(table, {}).pop(name, None)
         self._transient.discard(name)
@@ -165,6 +168,7 @@ class Module:
                 f"cannot assign '{type(param).__name__}' object to parameter '{name}' (nn.Parameter"
                 " or None required); wrap it: nn.Parameter(tensor)."
             )
+        changes.count += 1
         self._parameters[name] = param
         _set(self, name, param)
 
@@ -185,6 +189,7 @@ class Module:
             )
         self._buffers[name] = tensor
         (self._transient.discard if persistent else self._transient.add)(name)
+        changes.count += 1
         _set(self, name, tensor)
 
     def add_module(self, name: str, module: Any) -> None:
@@ -199,6 +204,7 @@ class Module:
         self._check_name("module", name, "_modules")
         if module is not None and not isinstance(module, Module):
             raise ModuleTypeError(f"{type(module).__name__} is not a Module subclass.")
+        changes.count += 1
         self._modules[name] = module
         _set(self, name, module)
 
@@ -300,6 +306,7 @@ class Module:
 
     def train(self, mode: bool = True) -> Any:
         """Switch this module and all below it to training (or evaluation); return it."""
+        changes.count += 1
         for module in self.modules():
             _set(module, "training", bool(mode))
         return self
@@ -317,6 +324,9 @@ class Module:
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Drop the gradients of all parameters, or set them to 0."""
         for parameter in self.parameters():
+            if state.recorder is not None:
+                clear = state.recorder.clear_grad if set_to_none else state.recorder.read_grad
+                clear(parameter)
             if set_to_none or parameter._grad is None:
                 parameter._grad = None
             else:

@@ -83,7 +83,8 @@ class _BatchNorm(Module):
                 self.num_batches_tracked._write(self.num_batches_tracked + 1)
             if self.momentum is None:
                 # A cumulative average: each batch so far has the same weight.
-                momentum = 1.0 / self.num_batches_tracked.item()
+                count = self.num_batches_tracked
+                momentum = 1.0 / (count.item() if count._value is not None else count)
         use_batch = self.training or self.running_mean is None
         tracked = not self.training or self.track_running_stats
         return functional.batch_norm(

@@ -16,8 +16,9 @@ import numpy as np
 
 from slopewise._core.source import explain
 from slopewise._core.state import enable_grad
+from slopewise._core.state import state as state_of_thread
 from slopewise._core.value import new_value
-from slopewise.errors import UsageError
+from slopewise.errors import TraceError, UsageError
 from slopewise.optim.line_search import Point, search_strong_wolfe
 from slopewise.optim.optimizer import Optimizer
 
@@ -167,6 +168,14 @@ class LBFGS(Optimizer):
                 explain(
                     "LBFGS.step: needs a closure that clears the gradients, computes the loss,"
                     " calls backward and returns the loss: optimizer.step(closure)."
+                )
+            )
+        if state_of_thread.recorder is not None:
+            raise TraceError(
+                explain(
+                    "LBFGS.step: its line search decides on values, so it cannot be compiled."
+                    " Compile the closure's loss and gradient, and call step eagerly; or use"
+                    " another optimiser."
                 )
             )
         self._steps += 1

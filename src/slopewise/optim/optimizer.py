@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from slopewise._core.source import explain
-from slopewise._core.state import enable_grad, no_grad
+from slopewise._core.state import changes, enable_grad, no_grad, state
 from slopewise._core.value import Value, new_value
 from slopewise._front.operands import as_value, cast
 from slopewise.errors import ShapeError, SlopewiseError, UsageError
@@ -47,6 +47,7 @@ class ParamGroup(dict[str, Any]):
     def __init__(self, settings: Mapping[str, Any]) -> None:
         super().__init__(settings)
         self.rate: Any = new_value(np.zeros((), np.float64), None, False)
+        changes.count += 1
         if "lr" in settings:
             self["lr"] = settings["lr"]
 
@@ -57,8 +58,12 @@ class ParamGroup(dict[str, Any]):
         return dict.__getitem__(self, key)
 
     def __setitem__(self, key: str, value: Any) -> None:
+        changes.count += key != "lr"
         if key == "lr":
-            if isinstance(value, Value) and value._value is None:
+            if state.recorder is not None:
+                with no_grad():
+                    self.rate._write(cast(as_value(value), np.dtype(np.float64)))
+            elif isinstance(value, Value) and value._value is None:
                 self.rate = value
             else:
                 given: Any = value._value if isinstance(value, Value) else value
@@ -133,6 +138,7 @@ class Optimizer:
         If something given is no tensor.
     """
 
+    _tracked = "deep"  # each change of an attribute, or of what it holds, is counted in `changes`
     _whole_state = False  # whether the state belongs to all parameters together
 
     def __init__(self, params: Any, defaults: dict[str, Any]) -> None:
@@ -162,6 +168,10 @@ class Optimizer:
         for group in groups:
             self.add_param_group(group)
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        changes.count += name != "_steps"  # a plain count of steps changes nothing
+        object.__setattr__(self, name, value)
+
     def add_param_group(self, param_group: Mapping[str, Any]) -> None:
         """Add parameters with settings of their own; other settings are the defaults.
 
@@ -184,6 +194,7 @@ class Optimizer:
         settings = {**self.defaults, **param_group, "params": params}
         if "lr" in settings:
             _require_rate(settings["lr"])
+        changes.count += 1
         self.param_groups.append(ParamGroup(settings))
 
     # --- gradients ---
@@ -192,6 +203,9 @@ class Optimizer:
         """Drop all gradients, or set them to 0."""
         for group in self.param_groups:
             for p in group["params"]:
+                if state.recorder is not None:
+                    clear = state.recorder.clear_grad if set_to_none else state.recorder.read_grad
+                    clear(p)
                 if set_to_none or p._grad is None:
                     p._grad = None
                 else:
@@ -213,6 +227,10 @@ class Optimizer:
             with enable_grad():
                 loss = closure()
         self._steps += 1
+        if state.recorder is not None:
+            for group in self.param_groups:
+                for p in group["params"]:
+                    state.recorder.read_grad(p)
         with _errstate(all="ignore"):
             for group in self.param_groups:
                 self._advance(group)
@@ -234,13 +252,16 @@ class Optimizer:
         return {}
 
     def _state_of(self, param: Any, group: ParamGroup) -> dict[str, Any]:
-        state = self.state.get(param)
-        if state is None:
-            state = self.state[param] = self._start(param, group)
-        return state
+        kept = self.state.get(param)
+        if kept is None:
+            changes.count += 1
+            kept = self.state[param] = self._start(param, group)
+        return kept
 
     def init_state(self) -> None:
         """Make the state of every parameter now, and not at its first step (for compiling)."""
+        if self._whole_state:
+            return
         for group in self.param_groups:
             for p in group["params"]:
                 self._state_of(p, group)

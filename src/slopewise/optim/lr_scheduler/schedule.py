@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from slopewise._core.source import explain
+from slopewise._core.state import state
 from slopewise.errors import UsageError
 from slopewise.optim.optimizer import Optimizer, ParameterKindError
 
@@ -36,6 +37,8 @@ class LRScheduler:
     UsageError
         If it should go on and a group does not know its "initial_lr".
     """
+
+    _outside = True  # a compiled function steps it in Python
 
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         if not isinstance(optimizer, Optimizer):
@@ -75,6 +78,11 @@ class LRScheduler:
                 UserWarning,
                 stacklevel=2,
             )
+        if state.recorder is not None:
+            # It counts in Python, so it steps at each call, and the graph is given its rates.
+            rates = [group.rate for group in self.optimizer.param_groups]
+            state.recorder.run_outside(self, rates)
+            return
         self._move()
 
     def _move(self) -> None:

@@ -1,0 +1,200 @@
+"""Assembly: the steps of a program as one LLVM function, from kernels, loops, branches and calls.
+
+Invariant: the function takes a table of pointers (inputs, outputs, constants), an arena and a
+status; it holds no address, so its code can be kept. It is separate from the emission of single
+kernels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from slopewise._compile.builder import Builder, Module, Register, type_of
+from slopewise._compile.emit import KernelEmitter
+from slopewise._compile.loops import Axis, Branch, Buffer, Call, Kernel, Loop, Words
+from slopewise._compile.memory import ON_STACK
+
+ENTRY = "slopewise_run"
+_PHILOX = ("0xD2E7470EE14C6C93", "0xCA5A826395121157")  # multipliers
+_WEYL = ("0x9E3779B97F4A7C15", "0xBB67AE8584CAA73B")  # increments of the key
+
+
+class Assembler:
+    """Writes the steps of a program."""
+
+    def __init__(self, module: Module, slots: dict[int, int], calls: list[Call]) -> None:
+        self.module = module
+        self.slots = slots
+        self.calls = calls
+        self.b = Builder(
+            module, ENTRY,
+            [("ptr", "table"), ("ptr", "arena"), ("ptr noalias", "status"), ("ptr", "outside")],
+            attributes="nounwind",
+        )  # fmt: skip
+        self.pointers: dict[int, str] = {}
+        self.counters: dict[Axis, str] = {}
+        self.count = 0
+        self.kernels: list[tuple[int, Any]] = []
+
+    def address(self, buffer: Buffer) -> str:
+        """Return the pointer of a buffer, worked out once in the entry block."""
+        home = buffer.home
+        found = self.pointers.get(home.number)
+        if found is not None:
+            return found
+        b = self.b
+        slot = self.slots.get(home.number)
+        name = b.fresh()
+        if slot is not None:
+            at = b.fresh()
+            b.entry.append(f"  {at} = getelementptr ptr, ptr %table, i64 {slot}")
+            b.entry.append(f"  {name} = load ptr, ptr {at}, !invariant.load !0")
+        elif home.bytes <= ON_STACK:
+            element = "i8" if home.dtype.kind == "b" else type_of(home.dtype).element
+            b.entry.append(f"  {name} = alloca [{max(1, home.size)} x {element}], align 64")
+        else:
+            b.entry.append(f"  {name} = getelementptr i8, ptr %arena, i64 {home.offset}")
+        self.pointers[home.number] = name
+        return name
+
+    def write(self, steps: Sequence[Any]) -> None:
+        """Write all steps and close the function."""
+        self._steps(steps)
+        self.b.finish("ret void")
+        self.module.attributes.append("!0 = !{}")
+
+    def _steps(self, steps: Sequence[Any]) -> None:
+        for step in steps:
+            self.count += 1
+            if isinstance(step, Kernel):
+                self.kernels.append((self.count, step))
+                KernelEmitter(
+                    self.b, step, self.address, self.counters, "%status", self.count
+                ).emit()
+            elif isinstance(step, Loop):
+                self._loop(step)
+            elif isinstance(step, Branch):
+                self._branch(step)
+            elif isinstance(step, Words):
+                self._words(step)
+            else:
+                assert isinstance(step, Call)
+                self._call(step)
+
+    def _loop(self, step: Loop) -> None:
+        if step.axis is not None:
+            with self.b.loop(0, step.axis.size) as counter:
+                self.counters[step.axis] = counter
+                self._steps(step.body)
+                del self.counters[step.axis]
+            return
+        b = self.b
+        head, body, end = b.label("test"), b.label("again"), b.label("done")
+        b.jump(head)
+        b.open_block(head)
+        self._steps(step.checks)
+        assert step.test is not None
+        b.branch(self._truth(step.test), body, end)
+        b.open_block(body)
+        self._steps(step.body)
+        b.jump(head)
+        b.open_block(end)
+
+    def _truth(self, buffer: Buffer) -> Register:
+        return self.b.load(type_of(buffer.dtype), self.address(buffer))
+
+    def _branch(self, step: Branch) -> None:
+        b = self.b
+        taken, other, end = b.label("taken"), b.label("other"), b.label("joined")
+        b.branch(self._truth(step.condition), taken, other)
+        b.open_block(taken)
+        self._steps(step.taken)
+        b.jump(end)
+        b.open_block(other)
+        self._steps(step.other)
+        b.jump(end)
+        b.open_block(end)
+
+    def _call(self, step: Call) -> None:
+        """Call a routine outside: (number of the call, pointers of operands and results)."""
+        b = self.b
+        number = len(self.calls)
+        self.calls.append(step)
+        buffers = [*step.operands, *step.outs]
+        listed = b.reserve(len(buffers), "ptr")
+        for i, buffer in enumerate(buffers):
+            at = b.pointer(f"getelementptr ptr, ptr {listed}, i64 {i}")
+            b.write(f"store ptr {self.address(buffer)}, ptr {at}")
+        b.write(f"call void %outside(i64 {number}, ptr {listed})")
+
+    def _words(self, step: Words) -> None:
+        """Fill a buffer with Philox words for the counter (seed, draw)."""
+        self._declare_philox()
+        b = self.b
+        b.write(
+            f"call void @philox(ptr {self.address(step.buffer)}, i64 {step.buffer.size},"
+            f" ptr {self.address(step.counter)})"
+        )
+
+    def _declare_philox(self) -> None:
+        """Write the generator once.
+
+        Source: Salmon, Moraes, Dror & Shaw (2011), Parallel random numbers, section 3.3; the
+        counter (block + 1, draw, 0, 0) and the key (seed, 0) are NumPy's.
+        """
+        if "philox" in self.module.functions:
+            return
+        b = Builder(
+            self.module, "philox", [("ptr", "out"), ("i64", "count"), ("ptr", "counter")],
+            linkage="internal",
+        )  # fmt: skip
+        seed = b.pointer("load i64, ptr %counter, align 8")
+        second = b.pointer("getelementptr i64, ptr %counter, i64 1")
+        draw = b.pointer(f"load i64, ptr {second}, align 8")
+        block = b.reserve(4, "i64")
+        with b.loop(0, "%count", 4) as start:
+            quarter = b.pointer(f"lshr i64 {start}, 2")
+            words = [b.pointer(f"add i64 {quarter}, 1"), draw, "0", "0"]
+            keys = [seed, "0"]
+            for turn in range(10):
+                if turn:
+                    keys = [
+                        b.pointer(f"add i64 {k}, {_signed(w)}")
+                        for k, w in zip(keys, _WEYL, strict=True)
+                    ]
+                high0, low0 = _wide_product(b, words[0], _PHILOX[0])
+                high1, low1 = _wide_product(b, words[2], _PHILOX[1])
+                words = [
+                    b.pointer(f"xor i64 {b.pointer(f'xor i64 {high1}, {words[1]}')}, {keys[0]}"),
+                    low1,
+                    b.pointer(f"xor i64 {b.pointer(f'xor i64 {high0}, {words[3]}')}, {keys[1]}"),
+                    low0,
+                ]
+            for i, word in enumerate(words):
+                at = b.pointer(f"getelementptr i64, ptr {block}, i64 {i}")
+                b.write(f"store i64 {word}, ptr {at}")
+            left = b.pointer(f"sub i64 %count, {start}")
+            few = b.pointer(f"icmp slt i64 {left}, 4")
+            taken = b.pointer(f"select i1 {few}, i64 {left}, i64 4")
+            with b.loop(0, taken) as i:
+                source = b.pointer(f"getelementptr i64, ptr {block}, i64 {i}")
+                value = b.pointer(f"load i64, ptr {source}")
+                at = b.pointer(f"add i64 {start}, {i}")
+                target = b.pointer(f"getelementptr i64, ptr %out, i64 {at}")
+                b.write(f"store i64 {value}, ptr {target}")
+        b.finish("ret void")
+
+
+def _signed(text: str) -> int:
+    value = int(text, 16)
+    return value - (1 << 64) if value >> 63 else value
+
+
+def _wide_product(b: Builder, x: str, factor: str) -> tuple[str, str]:
+    """Return the high and the low half of a 64-bit product."""
+    wide = b.pointer(f"zext i64 {x} to i128")
+    product = b.pointer(f"mul i128 {wide}, {int(factor, 16)}")
+    low = b.pointer(f"trunc i128 {product} to i64")
+    shifted = b.pointer(f"lshr i128 {product}, 64")
+    return b.pointer(f"trunc i128 {shifted} to i64"), low

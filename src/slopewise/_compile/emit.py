@@ -1,0 +1,822 @@
+"""Emission: one kernel of the loop program as vector code.
+
+Invariant: every point of a kernel is computed once; the vector axis, the tiles and the order of the
+loops are chosen here and change no result but the rounding of folds. Terms are written at the
+outermost loop that they depend on. It is separate from the steps around kernels (loops, calls),
+which `assembly` writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from slopewise._compile.builder import BOOL, INT64, Builder, Register, type_of
+from slopewise._compile.loops import (
+    Axis,
+    Buffer,
+    Fold,
+    Index,
+    Kernel,
+    Store,
+    Term,
+    linearise,
+    walk,
+)
+
+Piece = tuple[int, int]  # offset along the vector axis, lanes
+_NO_PIECE: Piece = (0, 1)
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some consecutive positions of an axis that are written out side by side."""
+
+    start: int
+    step: int
+    count: int  # how often the block is repeated in a loop (1: no loop)
+    pieces: tuple[Piece, ...]
+
+
+def blocks(size: int, lanes: int, wide: int) -> list[Block]:
+    """Return how an axis is cut: repeated blocks of `wide` vectors, then what is left."""
+    full, rest = divmod(size, lanes)
+    pieces = [(i * lanes, lanes) for i in range(full)] + ([(full * lanes, rest)] if rest else [])
+    if full <= wide + 1:
+        return [Block(0, 0, 1, tuple(pieces))]
+    count = full // wide
+    found = [Block(0, wide * lanes, count, tuple((i * lanes, lanes) for i in range(wide)))]
+    left = tuple((o - count * wide * lanes, w) for o, w in pieces[count * wide :])
+    if left:
+        found.append(Block(count * wide * lanes, 0, 1, left))
+    return found
+
+
+class KernelEmitter:
+    """Writes one kernel with a builder; `address` gives the pointer of a buffer."""
+
+    def __init__(
+        self, b: Builder, kernel: Kernel, address: Callable[[Buffer], str],
+        outer: dict[Axis, str], status: str, step: int,
+    ) -> None:  # fmt: skip
+        self.b = b
+        self.kernel = kernel
+        self.address = address
+        self.status = status
+        self.step = step
+        self.counters: dict[Axis, str | int] = dict(outer)
+        self.scopes: list[dict[Any, Any]] = [{}]
+        self.flats: dict[Any, Index] = {}
+        self.merged: dict[Axis, Axis] = {}
+        self.forward: dict[Any, Term] = {}
+        self.vector: Axis | None = None
+        self.tile: Axis | None = None
+        self.axes = list(kernel.axes)
+        self.reduced = set(kernel.reduced)
+        self.stack: list[tuple[str, int]] = []
+
+    # --- what the accesses look like -----------------------------------------------------------
+
+    def flat(self, buffer: Buffer, indices: tuple[Index, ...]) -> Index:
+        key = (buffer.number, tuple(i.key for i in indices))
+        found = self.flats.get(key)
+        if found is None:
+            if len(indices) == len(buffer.shape):
+                found = linearise(indices, buffer.shape)
+            else:
+                found = indices[0]
+            self.flats[key] = found
+        return found
+
+    def accesses(self) -> list[tuple[Index, int]]:
+        """Return the flat index and the weight of every access."""
+        found: list[tuple[Index, int]] = []
+        for term in walk(self.kernel.roots()):
+            if term.kind == "load" and self._forwarded(term) is None:
+                found.append((self.flat(*term.data), 2))
+        written: list[Store | Fold] = [*self.kernel.stores, *self.kernel.folds]
+        for each in written:
+            if each.buffer.kind != "register":
+                found.append((self.flat(each.buffer, each.indices), 3))
+        return found
+
+    def _forwarded(self, term: Term) -> Term | None:
+        buffer, indices = term.data
+        return self.forward.get((buffer.number, tuple(i.key for i in indices)))
+
+    def axes_of(self, term: Term) -> set[Axis]:
+        return {self.merged.get(a, a) for a in term.axes}
+
+    def coefficients(self, index: Index) -> dict[Axis, int]:
+        """Return the factor of each loop in an index, after loops were merged."""
+        found: dict[Axis, int] = {}
+        for axis, k in index.terms:
+            home = self.merged.get(axis)
+            if home is None:
+                found[axis] = k
+            else:
+                found[home] = min(found.get(home, k), k)
+        return found
+
+    def merge_axes(self) -> None:
+        """Merge neighbouring loops that every access walks through as one."""
+        plain = True
+        for term in walk(self.kernel.roots()):
+            if term.kind in ("index", "inside"):
+                plain = False
+        if not plain or self.kernel.running or self.kernel.ordered:
+            return
+        if any(f.operation.startswith("arg") for f in self.kernel.folds):
+            return
+        flats = [i for i, _ in self.accesses()]
+        if any(i.computed for i in flats):
+            return
+        position = 0
+        while position + 1 < len(self.axes):
+            outer, inner = self.axes[position : position + 2]
+            together = (outer in self.reduced) == (inner in self.reduced)
+            for flat in flats:
+                k = self.coefficients(flat)
+                together = together and k.get(outer, 0) == k.get(inner, 0) * inner.size
+            if not together:
+                position += 1
+                continue
+            axis = Axis(outer.name + inner.name, outer.size * inner.size, -inner.number - 1)
+            for old in (outer, inner):
+                for source, home in list(self.merged.items()):
+                    if home is old:
+                        self.merged[source] = axis
+                if old in self.kernel.axes:
+                    self.merged[old] = axis
+            if outer in self.reduced:
+                self.reduced = (self.reduced - {outer, inner}) | {axis}
+            self.axes[position : position + 2] = [axis]
+            position = max(0, position - 1)
+
+    def choose_vector(self) -> None:
+        """Choose the axis whose neighbours are neighbours in memory most often."""
+        best: tuple[float, int] | None = None
+        flats = self.accesses()
+        scalar_only = any(f.operation.startswith("arg") for f in self.kernel.folds)
+        computed = self.kernel.ordered
+        for place, axis in enumerate(self.axes):
+            if axis.size < 2 or (scalar_only and axis in self.reduced):
+                continue
+            if self.kernel.running is not None and axis is self.kernel.running[0]:
+                continue
+            score = 0.0
+            usable = True
+            for flat, weight in flats:
+                k = self.coefficients(flat).get(axis, 0)
+                inside = any(axis in self.axes_of(t) for t, _ in flat.computed)
+                if inside:
+                    usable = usable and not computed
+                    score -= 0.5
+                elif k == 1:
+                    score += weight
+                elif k:
+                    score -= 0.5
+                elif computed and weight == 3:
+                    usable = False  # several lanes would add to one place
+            if not usable:
+                continue
+            score = (score + 0.25) * min(1.0, axis.size / self.lanes_for())
+            if best is None or (score, place) >= best:
+                best = (score, place)
+        if best is not None and best[0] > -2.0:
+            self.vector = self.axes[best[1]]
+
+    def lanes_for(self) -> int:
+        dtypes = {t.dtype for t in walk(self.kernel.roots()) if t.kind != "number"}
+        floats = [d.itemsize for d in dtypes if d.kind == "f"]
+        widths = floats or [d.itemsize for d in dtypes if d != BOOL] or [1]
+        return max(1, self.b.module.vector_bytes // max(*widths, 1) if len(widths) > 1 else
+                   self.b.module.vector_bytes // max(widths[0], 1))  # fmt: skip
+
+    # --- the nest ------------------------------------------------------------------------------
+
+    def emit(self) -> None:
+        """Write the kernel."""
+        kernel = self.kernel
+        for store in kernel.stores:
+            if not store.add and kernel.running is None:
+                key = (store.buffer.number, tuple(i.key for i in store.indices))
+                self.forward[key] = store.term
+        if prod(a.size for a in kernel.axes) == 0:
+            self._emit_nothing()
+            return
+        self.merge_axes()
+        self.choose_vector()
+        if kernel.running is not None:
+            self._emit_running()
+        elif kernel.folds:
+            self._emit_folds()
+        else:
+            self._emit_map()
+
+    def _emit_nothing(self) -> None:
+        """Write the identities of folds over no elements."""
+        for fold in self.kernel.folds:
+            if fold.buffer.size:
+                start = self._start(fold)
+                with self.b.loop(0, fold.buffer.size) as i:
+                    self.b.store(
+                        start, self.b.address(self.address(fold.buffer), i, fold.buffer.dtype)
+                    )
+
+    def _vector_blocks(self, terms: int, wide: int) -> list[Block]:
+        if self.vector is None:
+            return [Block(0, 0, 1, (_NO_PIECE,))]
+        del terms
+        return blocks(self.vector.size, self.lanes_for(), wide)
+
+    def _emit_map(self) -> None:
+        kernel = self.kernel
+        count = len(walk(kernel.roots()))
+        outer = [a for a in self.axes if a is not self.vector]
+        cut = self._vector_blocks(count, 4 if count <= 8 else 2 if count <= 24 else 1)
+        self.hoist(set(), [0], [_NO_PIECE])
+        self._open(outer, lambda: self._each_block(self.vector, cut, self._map_body))
+
+    def _map_body(self, pieces: Sequence[Piece]) -> None:
+        for piece in pieces:
+            for store in self.kernel.stores:
+                self._store(store, 0, piece)
+
+    def _open(self, axes: Sequence[Axis], inside: Callable[[], None]) -> None:
+        """Write loops over axes (short ones written out) around what `inside` writes."""
+        if not axes:
+            inside()
+            return
+        axis, rest = axes[0], axes[1:]
+        if axis.size == 1:
+            self._at(axis, 0, lambda: self._open(rest, inside))
+            return
+        with self.b.loop(0, axis.size) as counter:
+            self._at(axis, counter, lambda: self._open(rest, inside))
+
+    def _at(self, axis: Axis, counter: str | int, inside: Callable[[], None]) -> None:
+        """Set a loop's counter, with a scope of its own, while `inside` writes."""
+        self.counters[axis] = counter
+        self.scopes.append({})
+        self.hoist({a for a in self.counters}, [0], [_NO_PIECE])
+        inside()
+        self.scopes.pop()
+        del self.counters[axis]
+
+    def _each_block(
+        self, axis: Axis | None, cut: Sequence[Block], body: Callable[[Sequence[Piece]], None]
+    ) -> None:
+        """Write a body for each block of the vector axis (or tile axis)."""
+        for block in cut:
+            with ExitStack() as stack:
+                if axis is not None:
+                    if block.count > 1:
+                        stop = block.start + block.step * block.count
+                        counter: str | int = stack.enter_context(
+                            self.b.loop(block.start, stop, block.step)
+                        )
+                    else:
+                        counter = block.start
+                    self.counters[axis] = counter
+                self.scopes.append({})
+                body(block.pieces)
+                self.scopes.pop()
+                if axis is not None:
+                    del self.counters[axis]
+
+    # --- folds ---------------------------------------------------------------------------------
+
+    def _start(self, fold: Fold, lanes: int = 1) -> Register:
+        """Return what a fold starts from."""
+        type = type_of(fold.buffer.dtype, lanes)
+        dtype = fold.buffer.dtype
+        if fold.operation in ("minimum", "maximum"):
+            low = fold.operation == "maximum"
+            if dtype.kind == "f":
+                return self.b.number(-np.inf if low else np.inf, type)
+            if dtype == BOOL:
+                return self.b.number(not low, type)
+            info = np.iinfo(dtype)
+            return self.b.number(info.min if low else info.max, type)
+        start = {"add": 0, "mul": 1, "and": True, "or": False}[fold.operation]
+        return self.b.number(start, type)
+
+    def _combine(self, operation: str, x: Register, y: Register) -> Register:
+        b = self.b
+        return {
+            "add": b.add, "mul": b.mul, "minimum": b.minimum, "maximum": b.maximum,
+            "and": b.logical_and, "or": b.logical_or,
+        }[operation](x, y)  # fmt: skip
+
+    def _emit_folds(self) -> None:
+        if any(f.operation.startswith("arg") for f in self.kernel.folds):
+            self._emit_positions()
+            return
+        inner = [a for a in self.axes if a in self.reduced and a is not self.vector]
+        outer = [a for a in self.axes if a not in self.reduced and a is not self.vector]
+        along = self.vector is not None and self.vector in self.reduced
+        count = len(walk(self.kernel.roots()))
+        folds = len(self.kernel.folds)
+        registers = 24 if self.b.module.vector_bytes == 64 else 10
+        wide = max(1, min(4, registers // folds)) if count <= 24 else 1
+        tile = self._choose_tile(outer)
+        rows = 1
+        if tile is not None:
+            outer.remove(tile)
+            wide = min(wide, 4 if registers > 12 else 2)
+            pieces = 1 if self.vector is None else -(-self.vector.size // self.lanes_for())
+            rows = max(1, min(tile.size, registers // (max(1, min(wide, pieces)) * folds), 8))
+        self.tile = tile
+        cut = self._vector_blocks(count, wide)
+        tiles = [Block(0, 0, 1, ((0, 1),))] if tile is None else blocks(tile.size, 1, rows)
+        self.hoist(set(), [0], [_NO_PIECE])
+
+        def across(tile_pieces: Sequence[Piece]) -> None:
+            at = [o for o, _ in tile_pieces]
+            if along:
+                self._fold_along(at, cut, inner)
+            else:
+                self._each_block(self.vector, cut, lambda p: self._fold_beside(at, p, inner))
+
+        self._open(outer, lambda: self._each_block(tile, tiles, across))
+
+    def _choose_tile(self, outer: Sequence[Axis]) -> Axis | None:
+        """Return an axis whose rows are worth computing together, as they share loads."""
+        if self.kernel.stores or not outer or self.vector is None:
+            return None
+        loads = [self.axes_of(t) for t in walk(self.kernel.roots()) if t.kind == "load"]
+        for axis in reversed(outer):
+            shared = [a for a in loads if axis not in a and a & self.reduced]
+            own = [a for a in loads if axis in a]
+            if axis.size >= 2 and shared and own:
+                return axis
+        return None
+
+    def _accumulators(
+        self, tiles: Sequence[int], pieces: Sequence[Piece]
+    ) -> dict[tuple[int, int, Piece], tuple[str, Register]]:
+        made: dict[tuple[int, int, Piece], tuple[str, Register]] = {}
+        for k, fold in enumerate(self.kernel.folds):
+            for m in tiles:
+                for piece in pieces:
+                    start = self._start(fold, piece[1])
+                    memory = self.b.reserve(1, start.type.text)
+                    self.b.write(f"store {start.type.text} {start.text}, ptr {memory}")
+                    made[k, m, piece] = (memory, start)
+        return made
+
+    def _accumulate(self, k: int, memory: str, start: Register, value: Register) -> None:
+        fold = self.kernel.folds[k]
+        b = self.b
+        value = b.splat(value, start.type.lanes)
+        old = b.name_value(f"load {start.type.text}, ptr {memory}", start.type)
+        new = self._combine(fold.operation, old, value)
+        b.write(f"store {new.type.text} {new.text}, ptr {memory}")
+
+    def _fold_value(self, fold: Fold, m: int, piece: Piece) -> Register:
+        value = self.value(fold.term, m, piece)
+        if fold.operation in ("and", "or"):
+            return self.b.truth(value)
+        if value.type.dtype != fold.buffer.dtype:
+            value = self.b.cast(value, fold.buffer.dtype)
+        return value
+
+    def _fold_beside(
+        self, tiles: Sequence[int], pieces: Sequence[Piece], inner: Sequence[Axis]
+    ) -> None:
+        """Fold over other axes than the vector one: each lane is a result of its own."""
+        memory = self._accumulators(tiles, pieces)
+        self.hoist(set(self.counters), tiles, pieces)
+
+        def body() -> None:
+            for m in tiles:
+                for piece in pieces:
+                    for store in self.kernel.stores:
+                        self._store(store, m, piece)
+                    for k, fold in enumerate(self.kernel.folds):
+                        self._accumulate(k, *memory[k, m, piece], self._fold_value(fold, m, piece))
+
+        self._open(inner, body)
+        for (k, m, piece), (place, start) in memory.items():
+            total = self.b.name_value(f"load {start.type.text}, ptr {place}", start.type)
+            of: Fold = self.kernel.folds[k]
+            self._write(of.buffer, of.indices, total, m, piece)
+
+    def _fold_along(
+        self, tiles: Sequence[int], cut: Sequence[Block], inner: Sequence[Axis]
+    ) -> None:
+        """Fold over the vector axis: the lanes are folded at the end."""
+        widths = sorted({p for block in cut for p in enumerate_pieces(block)})
+        memory = self._accumulators(tiles, widths)
+        self.hoist(set(self.counters), tiles, [_NO_PIECE])
+
+        def body(pieces: Sequence[Piece]) -> None:
+            for m in tiles:
+                for number, piece in enumerate(pieces):
+                    for store in self.kernel.stores:
+                        self._store(store, m, piece)
+                    for k, fold in enumerate(self.kernel.folds):
+                        slot = memory[k, m, (number, piece[1])]
+                        self._accumulate(k, *slot, self._fold_value(fold, m, piece))
+
+        self._open(inner, lambda: self._each_block(self.vector, cut, body))
+        for k, fold in enumerate(self.kernel.folds):
+            for m in tiles:
+                total: Register | None = None
+                by_lanes: dict[int, Register] = {}
+                for width in widths:
+                    place, start = memory[k, m, width]
+                    part = self.b.name_value(f"load {start.type.text}, ptr {place}", start.type)
+                    old = by_lanes.get(width[1])
+                    by_lanes[width[1]] = (
+                        part if old is None else self._combine(fold.operation, old, part)
+                    )
+                for part in by_lanes.values():
+                    one = self.b.across(fold.operation, part)
+                    total = one if total is None else self._combine(fold.operation, total, one)
+                assert total is not None
+                self._write(fold.buffer, fold.indices, total, m, _NO_PIECE)
+
+    def _emit_positions(self) -> None:
+        """Write argmax and argmin: the first best element; a NaN is better than all numbers."""
+        inner = [a for a in self.axes if a in self.reduced]
+        outer = [a for a in self.axes if a not in self.reduced and a is not self.vector]
+        cut = self._vector_blocks(0, 1)
+
+        def across(pieces: Sequence[Piece]) -> None:
+            for piece in pieces:
+                for fold in self.kernel.folds:
+                    self._position(fold, piece, inner)
+
+        self._open(outer, lambda: self._each_block(self.vector, cut, across))
+
+    def _position(self, fold: Fold, piece: Piece, inner: Sequence[Axis]) -> None:
+        b = self.b
+        dtype = fold.term.dtype
+        best = b.reserve(1, type_of(dtype, piece[1]).text)
+        where = b.reserve(1, type_of(INT64, piece[1]).text)
+        type, places = type_of(dtype, piece[1]), type_of(INT64, piece[1])
+        b.write(f"store {places.text} {b.number(-1, places).text}, ptr {where}")
+        first = b.number(0, type)
+        b.write(f"store {type.text} {first.text}, ptr {best}")
+
+        def body() -> None:
+            value = b.splat(self.value(fold.term, 0, piece), piece[1])
+            old = b.name_value(f"load {type.text}, ptr {best}", type)
+            at = b.name_value(f"load {places.text}, ptr {where}", places)
+            better = b.compare(">" if fold.operation == "argmax" else "<", value, old)
+            if type.floating:
+                fresh = b.bit_and(b.unordered(value, value), b.bit_xor(b.unordered(old, old), True))
+                better = b.bit_or(b.bit_and(better, b.bit_xor(b.unordered(old, old), True)), fresh)
+            better = b.bit_or(better, b.compare("<", at, 0))
+            here = Register(str(self._position_of(inner)), type_of(INT64))
+            new = b.select(better, value, old)
+            b.write(f"store {type.text} {new.text}, ptr {best}")
+            spot = b.select(better, b.splat(here, piece[1]), at)
+            b.write(f"store {places.text} {spot.text}, ptr {where}")
+
+        self._open(inner, body)
+        found = b.name_value(f"load {places.text}, ptr {where}", places)
+        self._write(fold.buffer, fold.indices, found, 0, piece)
+
+    def _position_of(self, inner: Sequence[Axis]) -> Any:
+        total: Any = 0
+        for axis in inner:
+            total = self.b.index_add(self.b.index_mul(total, axis.size), self.counters[axis])
+        return total
+
+    def _emit_running(self) -> None:
+        """Write a running fold: each element is the fold of all up to it."""
+        assert self.kernel.running is not None
+        axis, operation = self.kernel.running
+        (store,) = self.kernel.stores
+        outer = [a for a in self.axes if a is not self.vector and a is not axis]
+        cut = self._vector_blocks(0, 1)
+        fold = Fold(store.buffer, store.indices, store.term, operation)
+
+        def across(pieces: Sequence[Piece]) -> None:
+            for piece in pieces:
+                start = self._start(fold, piece[1])
+                memory = self.b.reserve(1, start.type.text)
+                self.b.write(f"store {start.type.text} {start.text}, ptr {memory}")
+
+                def body(
+                    piece: Piece = piece, memory: str = memory, type: Any = start.type
+                ) -> None:
+                    value = self.b.splat(self._fold_value(fold, 0, piece), piece[1])
+                    old = self.b.name_value(f"load {type.text}, ptr {memory}", type)
+                    new = self._combine(operation, old, value)
+                    self.b.write(f"store {type.text} {new.text}, ptr {memory}")
+                    self._write(store.buffer, store.indices, new, 0, piece)
+
+                self._open([axis], body)
+
+        self._open(outer, lambda: self._each_block(self.vector, cut, across))
+
+    # --- values --------------------------------------------------------------------------------
+
+    def hoist(self, known: Iterable[Axis], tiles: Sequence[int], pieces: Sequence[Piece]) -> None:
+        """Write what depends on the loops opened so far and on no other."""
+        open_axes = set(self.counters) | set(known)
+        pending = [t for t in self.kernel.roots()]
+        seen: set[int] = set()
+        while pending:
+            term = pending.pop()
+            if term.number in seen or term.kind == "number":
+                continue
+            seen.add(term.number)
+            if term.kind == "load":
+                forwarded = self._forwarded(term)
+                if forwarded is not None:
+                    pending.append(forwarded)
+                    continue
+            needed = self.axes_of(term)
+            if needed <= open_axes:
+                for m in tiles:
+                    for piece in pieces:
+                        self.value(term, m, piece)
+            elif term.kind != "inside":
+                pending.extend(term.operands)
+
+    def value(self, term: Term, m: int, piece: Piece, mask: Register | None = None) -> Register:
+        """Return the register of a term for a row of the tile and a piece of the vector axis."""
+        if term.kind == "number":
+            return self.b.number(term.data, type_of(term.dtype))
+        axes = self.axes_of(term)
+        key = (
+            term.number,
+            m if self.tile in axes else 0,
+            piece if self.vector in axes else _NO_PIECE,
+            None if mask is None else mask.text,
+        )
+        for scope in reversed(self.scopes):
+            found = scope.get(key)
+            if found is not None:
+                return found
+        made = self._make(term, m, piece, mask)
+        self.scopes[-1][key] = made
+        return made
+
+    def _make(self, term: Term, m: int, piece: Piece, mask: Register | None) -> Register:
+        b = self.b
+        if term.kind == "load":
+            forwarded = self._forwarded(term)
+            if forwarded is not None:
+                return self.value(forwarded, m, piece, mask)
+            return self._load(term, m, piece, mask)
+        if term.kind == "index":
+            return self._index(term.data, m, piece)
+        if term.kind == "inside":
+            return self._inside(term, m, piece, mask)
+        body, params, _ = term.data
+        operands = [self.value(o, m, piece, mask) for o in term.operands]
+        lanes = max((o.type.lanes for o in operands), default=1)
+        del lanes
+        made = body(b, *operands, **params)
+        if not isinstance(made, Register):
+            made = b.number(made, type_of(term.dtype))
+        if made.type.dtype != term.dtype:
+            made = b.cast(made, term.dtype)
+        return made
+
+    def _inside(self, term: Term, m: int, piece: Piece, mask: Register | None) -> Register:
+        b = self.b
+        condition: Register | None = None
+        for index, low, high in term.data:
+            position = self._index(index, m, piece)
+            bounds = index.bounds()
+            if bounds is None or bounds[0] < low:
+                part = b.compare(">=", position, low)
+                condition = part if condition is None else b.logical_and(condition, part)
+            if bounds is None or bounds[1] >= high:
+                part = b.compare("<", position, high)
+                condition = part if condition is None else b.logical_and(condition, part)
+        assert condition is not None
+        inner, outer = term.operands
+        narrowed = condition if mask is None else b.logical_and(*b.meet(mask, condition))
+        x = self.value(inner, m, piece, narrowed)
+        y = self.value(outer, m, piece, mask)
+        return b.select(condition, x, y)
+
+    def _counter(self, axis: Axis, m: int, piece: Piece) -> Any:
+        """Return the number of the first lane of an axis."""
+        counter = self.counters[axis]
+        if axis is self.tile:
+            return self.b.index_add(counter, m)
+        if axis is self.vector:
+            return self.b.index_add(counter, piece[0])
+        return counter
+
+    def _scalar_index(self, index: Index, m: int, piece: Piece) -> tuple[Any, int]:
+        """Return the part of an index that is not computed, at the first lane, and its stride."""
+        key = ("at", index.key, m, piece)
+        for scope in reversed(self.scopes):
+            found = scope.get(key)
+            if found is not None:
+                return found
+        b = self.b
+        total: Any = 0
+        constant = index.constant
+        stride = 0
+        for axis, k in self.coefficients(index).items():
+            if axis is self.tile:
+                constant += k * m
+            elif axis is self.vector:
+                constant += k * piece[0]
+                stride = k
+            total = b.index_add(total, b.index_mul(self.counters[axis], k))
+        made = (b.index_add(total, constant), stride)
+        self.scopes[-1][key] = made
+        return made
+
+    def _index(self, index: Index, m: int, piece: Piece) -> Register:
+        """Return an index as a number, one for each lane where it differs."""
+        b = self.b
+        start, stride = self._scalar_index(index, m, piece)
+        lanes = piece[1]
+        value = Register(str(start), type_of(INT64))
+        if stride and lanes > 1:
+            steps = ", ".join(f"i64 {i * stride}" for i in range(lanes))
+            value = b.add(b.splat(value, lanes), Register(f"<{steps}>", type_of(INT64, lanes)))
+        for term, k in index.computed:
+            value = b.add(*b.meet(value, b.mul(self.value(term, m, piece), k)))
+        return value
+
+    def _checked_flat(self, buffer: Buffer, indices: tuple[Index, ...], m: int, piece: Piece,
+                      mask: Register | None) -> Register:  # fmt: skip
+        """Return the flat index with computed positions checked; a bad one sets the status."""
+        b = self.b
+        total: Register | None = None
+        stride = 1
+        shape = buffer.shape if len(indices) == len(buffer.shape) else (buffer.size,)
+        for index, size in zip(reversed(indices), reversed(shape), strict=True):
+            position = self._index(index, m, piece)
+            if index.computed:
+                wrapped = b.select(b.compare("<", position, 0), b.add(position, size), position)
+                bad = b.logical_or(b.compare("<", wrapped, 0), b.compare(">=", wrapped, size))
+                if mask is not None:
+                    bad = b.logical_and(*b.meet(bad, mask))
+                with b.when(b.across("or", bad)):
+                    b.write(f"store i64 {self.step}, ptr {self.status}")
+                position = b.select(
+                    b.logical_or(b.compare("<", wrapped, 0), b.compare(">=", wrapped, size)),
+                    0, wrapped,
+                )  # fmt: skip
+            part = b.mul(position, stride)
+            total = part if total is None else b.add(*b.meet(total, part))
+            stride *= size
+        assert total is not None
+        return total
+
+    def _load(self, term: Term, m: int, piece: Piece, mask: Register | None) -> Register:
+        b = self.b
+        buffer, indices = term.data
+        base = self.address(buffer)
+        flat = self.flat(buffer, indices)
+        if flat.computed:
+            places = self._checked_flat(buffer, indices, m, piece, mask)
+            if places.type.lanes > 1:
+                return self._gather(base, places, buffer.dtype, mask)
+            if mask is not None and mask.type.lanes == 1:
+                places = b.select(mask, places, 0)
+            return b.load(type_of(buffer.dtype), b.address(base, places.text, buffer.dtype))
+        start, stride = self._scalar_index(flat, m, piece)
+        lanes = piece[1]
+        if b.module.checked:
+            self._check_range(buffer, start, stride, lanes, mask)
+        if stride == 0 or lanes == 1:
+            if mask is None:
+                return b.load(type_of(buffer.dtype), b.address(base, start, buffer.dtype))
+            if mask.type.lanes == 1:
+                chosen = b.select(mask, Register(str(start), type_of(INT64)), 0)
+                return b.load(type_of(buffer.dtype), b.address(base, chosen.text, buffer.dtype))
+            return self._gather(
+                base, b.splat(Register(str(start), type_of(INT64)), lanes), buffer.dtype, mask
+            )
+        if stride == 1 and mask is None:
+            return b.load(type_of(buffer.dtype, lanes), b.address(base, start, buffer.dtype))
+        if mask is None and lanes <= 4:
+            return self._pick(base, start, stride, lanes, buffer.dtype)
+        return self._gather(base, self._index(flat, m, piece), buffer.dtype, mask)
+
+    def _pick(self, base: str, start: Any, stride: int, lanes: int, dtype: Any) -> Register:
+        """Load a few strided elements one by one."""
+        b = self.b
+        found = Register("poison", type_of(dtype, lanes))
+        for i in range(lanes):
+            one = b.load(type_of(dtype), b.address(base, b.index_add(start, i * stride), dtype))
+            found = b.insert(found, one, i)
+        return found
+
+    def _gather(self, base: str, places: Register, dtype: Any, mask: Register | None) -> Register:
+        b = self.b
+        lanes = places.type.lanes
+        if mask is not None:
+            mask = b.splat(mask, lanes)
+        if dtype == BOOL:
+            raw = self._gather(base, places, np.dtype(np.int8), mask)
+            return b.truth(raw)
+        type = type_of(dtype, lanes)
+        pointers = b.pointer(
+            f"getelementptr {type.element}, ptr {base}, {places.type} {places.text}"
+        )
+        full = f"llvm.masked.gather.{type.suffix}.v{lanes}p0"
+        b.module.declare(
+            full,
+            f"declare {type.text} @{full}(<{lanes} x ptr>, i32, <{lanes} x i1>, {type.text})",
+        )
+        on = "splat (i1 true)" if mask is None else mask.text
+        return b.name_value(
+            f"call {type.text} @{full}(<{lanes} x ptr> {pointers}, i32 {type.bytes},"
+            f" <{lanes} x i1> {on}, {type.text} zeroinitializer)",
+            type,
+        )
+
+    def _check_range(
+        self, buffer: Buffer, start: Any, stride: int, lanes: int, mask: Register | None
+    ) -> None:
+        """Stop with a status where an access would leave its buffer (debug mode)."""
+        b = self.b
+        last = b.index_add(start, stride * (lanes - 1))
+        for at in (start, last):
+            where = Register(str(at), type_of(INT64))
+            bad = b.logical_or(b.compare("<", where, 0), b.compare(">=", where, buffer.size))
+            if mask is not None:
+                bad = b.logical_and(bad, b.number(False, type_of(BOOL)))
+            with b.when(bad):
+                b.write(f"store i64 {-self.step - 1}, ptr {self.status}")
+
+    # --- stores --------------------------------------------------------------------------------
+
+    def _store(self, store: Store, m: int, piece: Piece) -> None:
+        if store.buffer.kind == "register":
+            return
+        value = self.value(store.term, m, piece)
+        if value.type.dtype != store.buffer.dtype:
+            value = self.b.cast(value, store.buffer.dtype)
+        self._write(store.buffer, store.indices, value, m, piece, store.add)
+
+    def _write(
+        self, buffer: Buffer, indices: tuple[Index, ...], value: Register, m: int, piece: Piece,
+        add: bool = False,
+    ) -> None:  # fmt: skip
+        b = self.b
+        base = self.address(buffer)
+        flat = self.flat(buffer, indices)
+        if flat.computed:
+            places = self._checked_flat(buffer, indices, m, piece, None)
+            stride = 1 if self.vector in self.coefficients(flat) else 0
+            start: Any = b.extract(places, 0).text
+            if any(self.vector in self.axes_of(t) for t, _ in flat.computed):
+                self._spread(base, places, value, buffer.dtype, add)
+                return
+        else:
+            start, stride = self._scalar_index(flat, m, piece)
+        if b.module.checked:
+            self._check_range(buffer, start, stride, piece[1], None)
+        if stride == 1 or value.type.lanes == piece[1] == 1:
+            value = b.splat(value, piece[1])
+            pointer = b.address(base, start, buffer.dtype)
+            if add:
+                value = self._added(b.load(value.type, pointer), value)
+            b.store(value, pointer)
+            return
+        if stride == 0:
+            value = b.extract(value, 0)
+            pointer = b.address(base, start, buffer.dtype)
+            if add:
+                value = self._added(b.load(value.type, pointer), value)
+            b.store(value, pointer)
+            return
+        value = b.splat(value, piece[1])
+        for i in range(piece[1]):
+            one = b.extract(value, i)
+            pointer = b.address(base, b.index_add(start, i * stride), buffer.dtype)
+            if add:
+                one = self._added(b.load(one.type, pointer), one)
+            b.store(one, pointer)
+
+    def _added(self, old: Register, value: Register) -> Register:
+        return self.b.logical_or(old, value) if old.type.dtype == BOOL else self.b.add(old, value)
+
+    def _spread(self, base: str, places: Register, value: Register, dtype: Any, add: bool) -> None:
+        """Store lanes one by one, in order, so that the last of equal places stays."""
+        b = self.b
+        value = b.splat(value, places.type.lanes)
+        for i in range(places.type.lanes):
+            pointer = b.address(base, b.extract(places, i).text, dtype)
+            one = b.extract(value, i)
+            if add:
+                one = self._added(b.load(one.type, pointer), one)
+            b.store(one, pointer)
+
+
+def enumerate_pieces(block: Block) -> list[Piece]:
+    """Return (place in the block, lanes) for each piece: what accumulators are named by."""
+    return [(number, lanes) for number, (_, lanes) in enumerate(block.pieces)]

@@ -1,0 +1,148 @@
+"""The listing of a compiled function: its loops as pseudo-code, with memory and work per kernel.
+
+Invariant: it is made from the steps that were emitted, so that what is read is what runs. It is
+separate because only people read it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+from slopewise._compile.loops import (
+    Axis,
+    Branch,
+    Buffer,
+    Call,
+    Index,
+    Kernel,
+    Loop,
+    Term,
+    Words,
+    walk,
+)
+
+_SYMBOLS = {"add": "+", "sub": "-", "mul": "*", "div": "/", "less": "<", "equal": "=="}
+_LONGEST = 160
+
+
+def describe(executable: Any) -> str:
+    """Return the steps of an executable as text.
+
+    Parameters
+    ----------
+    executable : Executable
+
+    Returns
+    -------
+    str
+        One block for each kernel: its loops, what it stores, how many bytes and operations.
+    """
+    lines = [f"{executable.name}: {_count(executable.steps)} steps"]
+    for role, buffers in (("in", executable.inputs), ("out", executable.outputs)):
+        lines += [f"  {role} {_declare(b)}" for b in buffers]
+    lines.append(f"  arena of {executable.arena_bytes} bytes")
+    if executable.table.used:
+        listed = ", ".join(f"{name} ({n})" for name, n in sorted(executable.table.used.items()))
+        lines.append(f"  rewritten: {listed}")
+    _list(executable.steps, lines, 1)
+    return "\n".join(lines)
+
+
+def _count(steps: Sequence[Any]) -> int:
+    total = 0
+    for step in steps:
+        total += 1
+        if isinstance(step, Loop):
+            total += _count(step.body) + _count(step.checks)
+        elif isinstance(step, Branch):
+            total += _count(step.taken) + _count(step.other)
+    return total
+
+
+def _declare(buffer: Buffer) -> str:
+    return f"{buffer.name}: {buffer.dtype}{list(buffer.shape)}"
+
+
+def _list(steps: Sequence[Any], lines: list[str], depth: int) -> None:
+    pad = "  " * depth
+    for step in steps:
+        if isinstance(step, Kernel):
+            _list_kernel(step, lines, pad)
+        elif isinstance(step, Loop):
+            if step.axis is not None:
+                lines.append(f"{pad}repeat {step.axis.name} < {step.axis.size}:")
+            else:
+                lines.append(f"{pad}while {step.test}:")
+                _list(step.checks, lines, depth + 2)
+            _list(step.body, lines, depth + 1)
+        elif isinstance(step, Branch):
+            lines.append(f"{pad}if {step.condition}:")
+            _list(step.taken, lines, depth + 1)
+            lines.append(f"{pad}else:")
+            _list(step.other, lines, depth + 1)
+        elif isinstance(step, Words):
+            lines.append(f"{pad}{step.buffer.name} = random words of {step.counter.name}")
+        elif isinstance(step, Call):
+            given = ", ".join(b.name for b in step.operands)
+            made = ", ".join(b.name for b in step.outs)
+            lines.append(f"{pad}{made} = call {step.primitive.name}({given})")
+
+
+def _list_kernel(kernel: Kernel, lines: list[str], pad: str) -> None:
+    points = prod(a.size for a in kernel.axes)
+    terms = walk(kernel.roots())
+    work = points * sum(t.cost for t in terms if t.kind == "op")
+    moved = sum(b.bytes for b in kernel.reads() | kernel.writes() if b.kind != "register")
+    fused = ", ".join(dict.fromkeys(kernel.names))
+    lines.append(f"{pad}kernel [{fused}]  {work:.0f} operations, {moved} bytes")
+    loops = " ".join(_loop(a, kernel) for a in kernel.axes)
+    if loops:
+        lines.append(f"{pad}  for {loops}:")
+    for store in kernel.stores:
+        if store.buffer.kind == "register":
+            lines.append(f"{pad}    {store.buffer.name} = {_term(store.term)}")
+        else:
+            sign = "+=" if store.add else "="
+            if kernel.running is not None:
+                sign = f"= running {kernel.running[1]} of"
+            place = f"{store.buffer.name}[{_at(store.indices)}]"
+            lines.append(f"{pad}    {place} {sign} {_term(store.term)}")
+    for fold in kernel.folds:
+        place = f"{fold.buffer.name}[{_at(fold.indices)}]"
+        lines.append(f"{pad}    {place} = {fold.operation} of {_term(fold.term)}")
+
+
+def _loop(axis: Axis, kernel: Kernel) -> str:
+    return f"{axis.name}<{axis.size}{'*' if axis in kernel.reduced else ''}"
+
+
+def _at(indices: Sequence[Index]) -> str:
+    return ", ".join(str(i) for i in indices)
+
+
+def _term(term: Term) -> str:
+    text = _write(term, 6)
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
+
+
+def _write(term: Term, depth: int) -> str:
+    if term.kind == "number":
+        return f"{term.data:g}" if isinstance(term.data, float) else str(term.data)
+    if term.kind == "load":
+        buffer, indices = term.data
+        return f"{buffer.name}[{_at(indices)}]"
+    if term.kind == "index":
+        return f"({term.data})"
+    if not depth:
+        return "..."
+    parts = [_write(o, depth - 1) for o in term.operands]
+    if term.kind == "inside":
+        conditions = " and ".join(f"{low} <= {i} < {high}" for i, low, high in term.data)
+        return f"({parts[0]} if {conditions} else {parts[1]})"
+    name = term.data[2]
+    symbol = _SYMBOLS.get(name)
+    if symbol is not None and len(parts) == 2:
+        return f"({parts[0]} {symbol} {parts[1]})"
+    return f"{name}({', '.join(parts)})"

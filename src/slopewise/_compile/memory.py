@@ -1,0 +1,79 @@
+"""Memory planning: where buffers lie in one arena, by when they are alive.
+
+Invariant: two buffers share bytes only if no step needs both; buffers used inside a loop live for
+the whole loop, since its next round may read them. It is separate because it sees only buffers and
+steps, never what they compute.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from slopewise._compile.loops import Branch, Buffer, Loop
+
+ALIGN = 64
+ON_STACK = 256  # bytes up to which a buffer lies on the stack, where it can become registers
+
+
+def lifetimes(steps: Sequence[Any]) -> dict[int, tuple[Buffer, int, int]]:
+    """Return for each scratch buffer the first and the last step that touches it."""
+    found: dict[int, tuple[Buffer, int, int]] = {}
+
+    def note(buffer: Buffer, first: int, last: int) -> None:
+        home = buffer.home
+        if home.kind != "scratch":
+            return
+        old = found.get(home.number)
+        if old is not None:
+            first, last = min(first, old[1]), max(last, old[2])
+        found[home.number] = (home, first, last)
+
+    def visit(inside: Sequence[Any], start: int) -> int:
+        at = start
+        for step in inside:
+            begin = at
+            if isinstance(step, Loop):
+                at = visit(step.checks, at)
+                at = visit(step.body, at)
+                buffers = step.reads() | step.writes()
+                if step.test is not None:
+                    buffers.add(step.test)
+                for buffer in buffers:
+                    note(buffer, begin, at)
+            elif isinstance(step, Branch):
+                at = visit(step.taken, at)
+                at = visit(step.other, at)
+                for buffer in step.reads() | step.writes():
+                    note(buffer, begin, at)
+            else:
+                for buffer in step.reads() | step.writes():
+                    note(buffer, at, at)
+            at += 1
+        return at
+
+    visit(steps, 0)
+    return found
+
+
+def plan(steps: Sequence[Any]) -> int:
+    """Give every scratch buffer an offset; return how many bytes the arena takes.
+
+    Buffers are taken from the largest to the smallest, each at the lowest place that is free for
+    its whole life.
+    """
+    alive = lifetimes(steps)
+    placed: list[tuple[int, int, int, int]] = []  # offset, end, first, last
+    total = 0
+    for buffer, first, last in sorted(alive.values(), key=lambda x: (-x[0].bytes, x[0].number)):
+        if buffer.bytes <= ON_STACK:
+            continue
+        size = -(-buffer.bytes // ALIGN) * ALIGN
+        offset = 0
+        for begin, end, born, died in sorted(placed):
+            if born <= last and first <= died and begin < offset + size:
+                offset = max(offset, end)
+        buffer.offset = offset
+        placed.append((offset, offset + size, first, last))
+        total = max(total, offset + size)
+    return total

@@ -1,0 +1,201 @@
+"""program: a graph lowered to an executable, and the executable.
+
+Invariant: `run` reads its inputs, writes its outputs and changes nothing else; an output buffer may
+be an input's, and is then written as if at the end. It is separate from the passes it strings
+together.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from slopewise._compile.assembly import ENTRY, Assembler
+from slopewise._compile.builder import Module
+from slopewise._compile.jit import Code, vector_bytes
+from slopewise._compile.loops import Buffer, Call, Kernel, Pool, walk
+from slopewise._compile.memory import plan
+from slopewise._compile.schedule import Scheduler, drop_unread
+from slopewise._core.quiet import hush, restore
+from slopewise._core.source import locate
+from slopewise._core.trace import Graph
+from slopewise._core.value import is_tuple
+from slopewise._transform.simplify import simplify
+from slopewise.errors import IndexRangeError, SlopewiseError
+
+Array = np.ndarray[Any, Any]
+_OUTSIDE = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_void_p)
+_RUN = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, _OUTSIDE)
+
+
+class Executable:
+    """Machine code for one graph."""
+
+    def __init__(self, graph: Graph, name: str, *, checked: bool = False) -> None:
+        self.name = name
+        inputs, outputs, self.table = simplify(graph)
+        pool = Pool()
+        scheduler = Scheduler(pool, self.table)
+        self.inputs: list[Buffer] = []
+        for i, expression in enumerate(inputs):
+            buffer = pool.buffer(expression.shape, expression.dtype, "input", i)
+            scheduler.reader.place(expression, buffer)
+            self.inputs.append(buffer)
+        self.outputs = scheduler.run(outputs)
+        self.steps = scheduler.steps
+        drop_unread(self.steps, {b.number for b in self.outputs})
+        self.arena_bytes = plan(self.steps)
+        self.constants = [b for b in pool.buffers if b.kind == "constant" and b.array is not None]
+        slots = {b.number: i for i, b in enumerate((*self.inputs, *self.outputs, *self.constants))}
+        self.calls: list[Call] = []
+        module = Module(vector_bytes(), checked=checked)
+        assembler = Assembler(module, slots, self.calls)
+        assembler.write(self.steps)
+        self.kernels = assembler.kernels
+        self.ir = module.text()
+        self.code = Code(self.ir)
+        self._run = _RUN(self.code.address(ENTRY))
+        self._kept = [np.ascontiguousarray(b.array) for b in self.constants]
+        self._overwritten = self._find_overwritten()
+        self._errors: list[BaseException] = []
+        self._outside = _OUTSIDE(self._call)
+
+    def _find_overwritten(self) -> list[set[int]]:
+        """Return for each output the inputs in whose memory it must not be written directly."""
+        last_read: dict[int, int] = {}
+        for k, step in enumerate(self.steps):
+            for buffer in step.reads():
+                last_read[buffer.number] = k
+        found: list[set[int]] = []
+        for output in self.outputs:
+            first = min((k for k, s in enumerate(self.steps) if output in s.writes()), default=-2)
+            bad: set[int] = set()
+            for i, buffer in enumerate(self.inputs):
+                last = last_read.get(buffer.number, -3)
+                if last > first or (
+                    last == first and not _elementwise(self.steps[first], output, buffer)
+                ):
+                    bad.add(i)
+            found.append(bad)
+        return found
+
+    def run(self, arrays: Sequence[Array], out: Sequence[Array | None]) -> list[Array]:
+        """Return the outputs for the inputs; output i goes to `out[i]` unless that is None.
+
+        Raises
+        ------
+        IndexRangeError
+            If an index lies outside of its axis.
+        """
+        results: list[Array] = []
+        late: list[tuple[Array, Array]] = []
+        for k, (buffer, given) in enumerate(zip(self.outputs, out, strict=True)):
+            if given is None:
+                results.append(np.empty(buffer.shape, buffer.dtype))
+                continue
+            bad = any(
+                np.may_share_memory(given, x) and (i in self._overwritten[k] or given is not x)
+                for i, x in enumerate(arrays)
+            )
+            if bad or any(np.may_share_memory(given, r) for r in results):
+                fresh = np.empty(buffer.shape, buffer.dtype)
+                late.append((given, fresh))
+                results.append(fresh)
+            else:
+                results.append(given)
+        pointers = [a.ctypes.data for a in (*arrays, *results, *self._kept)]
+        table = (ctypes.c_void_p * max(1, len(pointers)))(*pointers)
+        arena = np.empty(self.arena_bytes + 64, np.uint8)
+        start = -arena.ctypes.data % 64 + arena.ctypes.data
+        status = ctypes.c_int64(0)
+        self._run(table, start, ctypes.addressof(status), self._outside)
+        if self._errors:
+            raise self._errors.pop()
+        if status.value:
+            self._refuse(status.value)
+        for given, fresh in late:
+            given[...] = fresh
+            results[next(i for i, r in enumerate(results) if r is fresh)] = given
+        return results
+
+    def _refuse(self, status: int) -> None:
+        number = abs(status + 1) if status < 0 else status
+        kernel = next((k for n, k in self.kernels if n == number), None)
+        names = "" if kernel is None else ", ".join(dict.fromkeys(kernel.names))
+        line = ""
+        for place in () if kernel is None else kernel.places:
+            found = None if place is None else locate(*place)
+            if found is not None:
+                line = f"\n  {found}"
+                break
+        raise IndexRangeError(
+            f"{self.name}: an index lies outside of its axis (in {names}); indices run from 0 to"
+            f" the size of the axis - 1.{line}"
+        )
+
+    def _call(self, number: int, listed: int) -> None:
+        """Run a primitive's own kernel on buffers of the compiled code."""
+        step = self.calls[number]
+        buffers = [*step.operands, *step.outs]
+        pointers = (ctypes.c_void_p * len(buffers)).from_address(listed)
+        arrays = [_view(p, b) for p, b in zip(pointers, buffers, strict=True)]
+        given = [a.copy() for a in arrays[: len(step.operands)]]
+        token = hush()
+        try:
+            out = step.primitive.kernel(*given, **step.params)
+        except (SlopewiseError, ValueError, np.linalg.LinAlgError, IndexError) as error:
+            self._errors.append(error)
+            return
+        finally:
+            restore(token)
+        made = out if is_tuple(out) else (out,)
+        for target, value in zip(arrays[len(step.operands) :], made, strict=True):
+            target[...] = value
+
+    # --- telling what it is --------------------------------------------------------------------
+
+    def explain(self) -> str:
+        """Return the steps as readable pseudo-code, with the memory they move."""
+        from slopewise._compile.listing import describe
+
+        return describe(self)
+
+    def llvm(self) -> str:
+        """Return the optimised LLVM IR."""
+        return self.code.llvm()
+
+    def asm(self) -> str:
+        """Return the machine code as assembly text."""
+        return self.code.assembly()
+
+
+def _view(pointer: int | None, buffer: Buffer) -> Array:
+    """Return memory of the compiled code as an array."""
+    if not buffer.size or pointer is None:
+        return np.empty(buffer.shape, buffer.dtype)
+    raw = (ctypes.c_uint8 * buffer.bytes).from_address(pointer)
+    array: Array = np.ndarray(buffer.shape, buffer.dtype, raw)  # pyright: ignore
+    return array
+
+
+def _elementwise(step: Any, output: Buffer, source: Buffer) -> bool:
+    """Return whether a kernel reads of a buffer only the element that it writes."""
+    if not isinstance(step, Kernel) or step.ordered or step.running is not None:
+        return False
+    if source.shape != output.shape or source.dtype != output.dtype:
+        return False
+    wanted = {s.indices for s in step.stores if s.buffer is output}
+    if len(wanted) != 1 or any(f.buffer is output for f in step.folds):
+        return False
+    (indices,) = wanted
+    return all(
+        t.data[1] == indices for t in walk(step.roots()) if t.kind == "load" and t.data[0] is source
+    )
+
+
+def lower(graph: Graph, *, name: str, checked: bool = False) -> Executable:
+    """Return machine code for a graph."""
+    return Executable(graph, name, checked=checked)

@@ -1,0 +1,736 @@
+"""Scheduling: which expressions get buffers, and which kernels they are computed in.
+
+Invariant: steps are listed so that each reads what earlier ones wrote; two expressions share a
+kernel if they run over the same axes and each reads of the other only the element at hand. It is
+separate from reading, which knows what an element is, and from memory, which decides where buffers
+lie.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from slopewise._compile.builder import UINT64
+from slopewise._compile.loops import (
+    Axis,
+    Branch,
+    Buffer,
+    Call,
+    Fold,
+    Index,
+    Kernel,
+    Loop,
+    Pool,
+    Shape,
+    Split,
+    Store,
+    Term,
+    Words,
+    cost_of,
+    walk,
+)
+from slopewise._compile.reading import (
+    FOLDS,
+    UNROLLED,
+    ContractionPlan,
+    Materialise,
+    Reader,
+    number_of_words,
+    reduced_axes,
+)
+from slopewise._core.rules import Contract, Control, Library, Pointwise, Reduce
+from slopewise._core.trace import Graph
+from slopewise._transform.expression import Expression, order, read_graph
+
+DEPTH = 40  # how many operations are nested before one gets a buffer (or a register) of its own
+
+
+class Scheduler:
+    """Makes the steps that compute expressions; nested ones share the pool and the table."""
+
+    def __init__(self, pool: Pool, table: Any, reader: Reader | None = None) -> None:
+        self.pool = pool
+        self.table = table
+        self.reader = Reader(pool) if reader is None else reader
+        self.steps: list[Any] = []
+        self.made: dict[int, int] = {}  # buffer number to the step that writes it
+        self.uses: dict[int, list[Expression]] = {}
+        self.costs: dict[int, tuple[float, int]] = {}
+        self.roots: set[int] = set()
+
+    # --- the whole -----------------------------------------------------------------------------
+
+    def run(self, outputs: Sequence[Expression]) -> list[Buffer]:
+        """Schedule everything that the outputs need; return a buffer for each."""
+        self.roots = {o.number for o in outputs}
+        everything = order(outputs)
+        for expression in everything:
+            for operand in expression.operands:
+                self.uses.setdefault(operand.number, []).append(expression)
+        for expression in everything:
+            if expression.number not in self.reader.placed and self._needs_buffer(expression):
+                self.place(expression)
+        return [self._output(o) for o in outputs]
+
+    def _output(self, expression: Expression) -> Buffer:
+        """Return a buffer of its own that holds an output at the end."""
+        buffer = self.reader.placed.get(expression.number)
+        taken = buffer is not None and buffer.kind in ("output", "input", "constant", "carry")
+        if buffer is not None and not taken:
+            buffer.kind = "output"
+            return buffer
+        fresh = self.pool.buffer(expression.shape, expression.dtype, "output")
+        self._map(expression, fresh)
+        return fresh
+
+    def _needs_buffer(self, expression: Expression) -> bool:
+        primitive = expression.primitive
+        if primitive is None or expression.data is not None:
+            return False
+        if len(expression.avals) > 1 and primitive.name == "unbind":
+            return False
+        if expression.output >= 0 and primitive.name == "unbind":
+            return False
+        if expression.number in self.roots:
+            return True
+        lowering = primitive.lowering
+        if isinstance(lowering, (Library, Control)) or expression.output >= 0:
+            return True
+        cost, depth = self._cost(expression)
+        if isinstance(lowering, (Reduce, Contract)) and cost < 0:
+            return True
+        if depth > DEPTH:
+            return True
+        uses = self.uses.get(expression.number, [])
+        for use in uses:
+            if use.primitive is not None and isinstance(use.primitive.lowering, Control):
+                return True
+            if self._repeats(use, expression) and cost > 1.5:
+                return True
+        return len(uses) > 1 and cost > 3.0
+
+    def _repeats(self, use: Expression, operand: Expression) -> bool:
+        """Return whether a use reads elements of an operand several times."""
+        if use.name in ("broadcast_to", "contract", "windows", "fold"):
+            return use.name != "broadcast_to" or prod(use.shape) > prod(operand.shape)
+        return isinstance(use.primitive.lowering, (Library, Control)) if use.primitive else False
+
+    def _cost(self, expression: Expression) -> tuple[float, int]:
+        """Return what one element costs computed in place, and how deep it nests (-1: cannot)."""
+        found = self.costs.get(expression.number)
+        if found is not None:
+            return found
+        cost, depth = 1.0, 0
+        primitive = expression.primitive
+        if primitive is not None and expression.number not in self.reader.placed:
+            cost = cost_of(primitive.name) if isinstance(primitive.lowering, Pointwise) else 0.0
+            for operand in expression.operands:
+                if operand.data is not None or operand.number in self.reader.placed:
+                    cost += 0.0 if operand.is_number else 1.0
+                    continue
+                inner, below = self._cost(operand)
+                cost += max(inner, 1.0)
+                depth = max(depth, below + 1)
+            if isinstance(primitive.lowering, Reduce) and primitive.name in FOLDS:
+                axes, _ = reduced_axes(expression)
+                count = prod(expression.operands[0].shape[a] for a in axes)
+                cost = -1.0 if count > UNROLLED or cost * count > 200 else cost * count
+            elif isinstance(primitive.lowering, Contract):
+                count = prod(ContractionPlan(expression).inner)
+                small = count <= UNROLLED and prod(expression.shape) <= 64
+                cost = cost * count if small else -1.0
+            elif isinstance(primitive.lowering, Reduce):
+                cost = -1.0
+        self.costs[expression.number] = (cost, depth)
+        return cost, depth
+
+    # --- giving buffers ------------------------------------------------------------------------
+
+    def place(self, expression: Expression) -> Buffer:
+        """Give an expression a buffer, and schedule what fills it."""
+        known = self.reader.placed.get(expression.number)
+        if known is not None:
+            return known
+        if expression.data is not None:
+            buffer = self.pool.buffer(expression.shape, expression.dtype, "constant")
+            buffer.array = expression.data
+            self.reader.place(expression, buffer)
+            return buffer
+        primitive = expression.primitive
+        assert primitive is not None, "an input has a buffer from the start"
+        if expression.output >= 0 and primitive.name != "unbind":
+            self.place_all(expression.operands[0])
+            return self.reader.placed[expression.number]
+        lowering = primitive.lowering
+        if isinstance(lowering, Control) or len(expression.avals) > 1:
+            return self.place_all(expression)[0]
+        buffer = self.pool.buffer(expression.shape, expression.dtype, "scratch")
+        self._fill(expression, buffer)
+        self.reader.place(expression, buffer)
+        self.costs[expression.number] = (1.0, 0)
+        return buffer
+
+    def place_all(self, expression: Expression) -> list[Buffer]:
+        """Give all outputs of an expression buffers."""
+        outs = [self.pool.buffer(a.shape, a.dtype, "scratch") for a in expression.avals]
+        for i, buffer in enumerate(outs):
+            self.reader.place(self.table.select(expression, i), buffer)
+        if len(outs) == 1:
+            self.reader.place(expression, outs[0])
+        assert expression.primitive is not None
+        if isinstance(expression.primitive.lowering, Control):
+            self._control(expression, outs)
+        else:
+            self._call(expression, outs)
+        return outs
+
+    def _add(self, step: Any) -> int:
+        self.steps.append(step)
+        for buffer in step.writes():
+            self.made[buffer.number] = len(self.steps) - 1
+        return len(self.steps) - 1
+
+    def _call(self, expression: Expression, outs: list[Buffer]) -> None:
+        operands = [self.place(o) for o in expression.operands]
+        self._add(Call(expression.primitive, expression.params, operands, outs, expression.place))
+
+    def _fill(self, expression: Expression, buffer: Buffer) -> None:
+        primitive = expression.primitive
+        assert primitive is not None
+        name = primitive.name
+        lowering = primitive.lowering
+        if isinstance(lowering, Contract):
+            self._contract(expression, buffer)
+        elif isinstance(lowering, Reduce) and name in FOLDS:
+            self._reduce(expression, buffer, FOLDS[name])
+        elif name in ("argmax", "argmin"):
+            self._reduce(expression, buffer, name)
+        elif name in ("cumsum", "cumprod"):
+            self._running(expression, buffer, "add" if name == "cumsum" else "mul")
+        elif number_of_words(expression):
+            self._draw(expression, buffer)
+        elif name in ("scatter_add", "scatter_set"):
+            self._scatter(expression, buffer)
+        elif isinstance(lowering, (Library, Reduce)):
+            self._call(expression, [buffer])
+        else:
+            self._map(expression, buffer)
+
+    def _read(
+        self, expression: Expression, dims: list[list[int]], build: Any, filling: bool = False
+    ) -> Any:
+        """Read terms over a domain, splitting its axes and placing operands as that demands."""
+        while True:
+            sizes = tuple(n for dim in dims for n in dim if n != 1)
+            axes = self.pool.domain(sizes)
+            indices: list[Index] = []
+            position = 0
+            for dim in dims:
+                index = Index(0)
+                for k, n in enumerate(dim):
+                    stride = prod(dim[k + 1 :])
+                    if n != 1:
+                        index = index.plus(Index(0, ((axes[position], stride),)))
+                        position += 1
+                indices.append(index)
+            try:
+                return axes, indices, build(tuple(indices))
+            except Split as split:
+                place = axes.index(split.axis)
+                count = -1
+                for dim in dims:
+                    for k, n in enumerate(dim):
+                        count += n != 1
+                        if n != 1 and count == place:
+                            dim[k : k + 1] = [n // split.inner, split.inner]
+                            break
+                    else:
+                        continue
+                    break
+            except Materialise as need:
+                if need.expression is expression and filling:
+                    raise
+                self.place(need.expression)
+
+    def _map(self, expression: Expression, buffer: Buffer) -> None:
+        """Schedule a buffer whose elements are read one by one."""
+        try:
+            axes, indices, term = self._read(
+                expression,
+                [[n] for n in expression.shape],
+                partial(self.reader.read, expression),
+                filling=True,
+            )
+        except Materialise:
+            self._fill_pieces(expression, buffer)
+            return
+        self._join(axes, Store(buffer, tuple(indices), term), expression)
+
+    def _fill_pieces(self, expression: Expression, buffer: Buffer) -> None:
+        """Schedule what is written piece by piece: joined parts, embeddings, folded windows."""
+        if expression.name == "cat":
+            axis: int = expression.params["axis"]
+            start = 0
+            for operand in expression.operands:
+                self._write_piece(operand, buffer, {axis: start}, {})
+                start += operand.shape[axis]
+            return
+        self._zeros(buffer)
+        if expression.name == "embed":
+            starts: Shape = expression.params["starts"]
+            steps: Shape = expression.params["steps"]
+            self._write_piece(
+                expression.operands[0], buffer, dict(enumerate(starts)), dict(enumerate(steps))
+            )
+            return
+        assert expression.name == "fold", expression.name
+        self._overlap(expression, buffer)
+
+    def _zeros(self, buffer: Buffer) -> None:
+        axes = self.pool.domain(tuple(n for n in buffer.shape if n != 1))
+        at = iter(axes)
+        indices = tuple(Index(0) if n == 1 else Index(0, ((next(at), 1),)) for n in buffer.shape)
+        self._add(Kernel(axes, stores=[Store(buffer, indices, self.pool.number(0, buffer.dtype))]))
+
+    def _write_piece(
+        self, operand: Expression, buffer: Buffer, starts: dict[int, int], steps: dict[int, int]
+    ) -> None:
+        if not prod(operand.shape):
+            return
+        axes, indices, term = self._read(
+            operand, [[n] for n in operand.shape], partial(self.reader.read, operand)
+        )
+        moved = tuple(
+            i.scale(steps.get(k, 1)).shift(starts.get(k, 0)) for k, i in enumerate(indices)
+        )
+        self._add(Kernel(axes, stores=[Store(buffer, moved, term)], names=[operand.name]))
+
+    def _overlap(self, expression: Expression, buffer: Buffer) -> None:
+        """Schedule the sum of overlapping windows: each adds itself where it came from."""
+        operand = expression.operands[0]
+        params = expression.params
+        count = len(params["extents"])
+        axes, indices, term = self._read(
+            operand, [[n] for n in operand.shape], partial(self.reader.read, operand)
+        )
+        lead = len(operand.shape) - 2 * count
+        moved = [
+            p.scale(stride).plus(o.scale(dilation))
+            for p, o, stride, dilation in zip(
+                indices[lead : lead + count], indices[lead + count :], params["strides"],
+                params["dilations"], strict=True,
+            )
+        ]  # fmt: skip
+        store = Store(buffer, (*indices[:lead], *moved), term, add=True)
+        self._add(Kernel(axes, stores=[store], ordered=True, names=["fold"]))
+
+    def _reduce(self, expression: Expression, buffer: Buffer, operation: str) -> None:
+        operand = expression.operands[0]
+        if operation.startswith("arg"):
+            axis = expression.params["axis"]
+            folded: tuple[int, ...] = (axis,)
+            keepdims = bool(expression.params.get("keepdims", False))
+        else:
+            folded, keepdims = reduced_axes(expression)
+        axes, indices, term = self._read(
+            operand, [[n] for n in operand.shape], partial(self.reader.read, operand)
+        )
+        reduced = frozenset(a for k in folded for a in indices[k].axes())
+        out = tuple(
+            Index(0) if k in folded else i
+            for k, i in enumerate(indices)
+            if keepdims or k not in folded
+        )
+        if not prod(operand.shape) and operation in ("minimum", "maximum", "argmax", "argmin"):
+            self._call(expression, [buffer])
+            return
+        self._join(axes, Fold(buffer, out, term, operation), expression, reduced)
+
+    def _contract(self, expression: Expression, buffer: Buffer) -> None:
+        x, y = expression.operands
+        plan = ContractionPlan(expression)
+        out = expression.shape
+        inner = plan.inner
+
+        def build(at: tuple[Index, ...]) -> Term:
+            at_x, at_y = plan.operands(at[: len(out)], at[len(out) :])
+            pair = (self.reader.read(x, at_x), self.reader.read(y, at_y))
+            if expression.dtype.kind == "b":
+                return self.pool.op("and", _conjoin, pair, {}, expression.dtype, 1.0)
+            return self.pool.op("mul", _multiply, pair, {}, expression.dtype, 1.0)
+
+        axes, indices, term = self._read(expression, [[n] for n in (*out, *inner)], build)
+        reduced = frozenset(a for i in indices[len(out) :] for a in i.axes())
+        operation = "or" if expression.dtype.kind == "b" else "add"
+        fold = Fold(buffer, tuple(indices[: len(out)]), term, operation)
+        if not reduced and prod((*out, *inner)):
+            self._join(axes, Store(buffer, fold.indices, term), expression)
+            return
+        self._join(axes, fold, expression, reduced)
+
+    def _running(self, expression: Expression, buffer: Buffer, operation: str) -> None:
+        operand = expression.operands[0]
+        axis = expression.params["axis"]
+        if operand.shape[axis] == 1 or not prod(operand.shape):
+            self._write_piece(operand, buffer, {}, {})
+            return
+        while True:
+            axes, indices, term = self._read(
+                operand, [[n] for n in operand.shape], partial(self.reader.read, operand)
+            )
+            along = list(indices[axis].axes())
+            if len(along) == 1:
+                break
+            self.place(operand)  # its axis was split: read it from memory instead
+        if expression.params["reverse"]:
+            # Walked from the other end: both the reads and the writes are turned round.
+            flipped = tuple(
+                i.scale(-1).shift(operand.shape[axis] - 1) if k == axis else i
+                for k, i in enumerate(indices)
+            )
+            term, indices = self.reader.read(operand, flipped), list(flipped)
+        store = Store(buffer, tuple(indices), term)
+        self._add(
+            Kernel(axes, stores=[store], running=(along[0], operation), names=[expression.name])
+        )
+
+    def _draw(self, expression: Expression, buffer: Buffer) -> None:
+        words = self.pool.buffer((number_of_words(expression),), UINT64, "scratch")
+        self._add(Words(words, self.place(expression.operands[0])))
+        self.reader.words[expression.number] = words
+        self._map(expression, buffer)
+
+    def _scatter(self, expression: Expression, buffer: Buffer) -> None:
+        if expression.name == "scatter_set":
+            base, updates, *arrays = expression.operands
+            self._write_piece(base, buffer, {}, {})
+        else:
+            updates, *arrays = expression.operands
+            self._zeros(buffer)
+        rank = len(updates.shape) - (len(expression.shape) - len(arrays))
+        if expression.name == "scatter_set":
+            shapes = [a.shape for a in arrays]
+            front = np.broadcast_shapes(*shapes)
+            full = (*front, *expression.shape[len(arrays) :])
+            rank = len(front)
+            if updates.shape != full:
+                from slopewise._ops.shape import broadcast_to
+
+                updates = self.table.apply(broadcast_to, (updates,), {"shape": full})
+        if not prod(updates.shape):
+            return
+
+        def build(at: tuple[Index, ...]) -> Any:
+            places: list[Index] = []
+            for place, array in enumerate(arrays):
+                own = at[rank - len(array.shape) : rank]
+                inner = tuple(
+                    Index(0) if n == 1 else i for i, n in zip(own, array.shape, strict=True)
+                )
+                places.append(self.reader.index_of(array, inner, expression.shape[place]))
+            return places, self.reader.read(updates, at)
+
+        axes, indices, (places, term) = self._read(expression, [[n] for n in updates.shape], build)
+        store = Store(
+            buffer, (*places, *indices[rank:]), term, add=expression.name == "scatter_add"
+        )
+        self._add(Kernel(axes, stores=[store], ordered=True, names=[expression.name]))
+
+    # --- kernels -------------------------------------------------------------------------------
+
+    def _join(
+        self,
+        axes: tuple[Axis, ...],
+        statement: Store | Fold,
+        expression: Expression,
+        reduced: frozenset[Axis] = frozenset(),
+    ) -> None:
+        """Put a statement in the latest kernel that may hold it, or in a new one."""
+        first = 0
+        own: dict[int, list[tuple[Index, ...]]] = {}
+        roots = [statement.term]
+        roots += [t for i in statement.indices for t, _ in i.computed]
+        for term in walk(roots):
+            if term.kind == "load":
+                buffer, indices = term.data
+                step = self.made.get(buffer.number)
+                if step is not None:
+                    own.setdefault(buffer.number, []).append(indices)
+                    first = max(first, step)
+        for place in range(len(self.steps) - 1, first - 1, -1):
+            kernel = self.steps[place]
+            if self._fits(kernel, axes, statement, reduced, own):
+                if isinstance(statement, Store):
+                    kernel.stores.append(statement)
+                else:
+                    kernel.folds.append(statement)
+                    kernel.reduced = reduced
+                kernel.names.append(expression.name)
+                kernel.places.append(expression.place)
+                self.made[statement.buffer.number] = place
+                return
+        fresh = Kernel(axes, reduced, names=[expression.name], places=[expression.place])
+        if isinstance(statement, Store):
+            fresh.stores.append(statement)
+        else:
+            fresh.folds.append(statement)
+        self._add(fresh)
+
+    def _fits(
+        self, kernel: Any, axes: tuple[Axis, ...], statement: Store | Fold,
+        reduced: frozenset[Axis], own: dict[int, list[tuple[Index, ...]]],
+    ) -> bool:  # fmt: skip
+        if not isinstance(kernel, Kernel) or kernel.axes != axes:
+            return False
+        if kernel.running is not None or kernel.ordered or len(kernel.stores) > 400:
+            return False
+        if isinstance(statement, Fold):
+            positions = statement.operation.startswith("arg")
+            if kernel.folds and kernel.reduced != reduced:
+                return False
+            if any(f.operation.startswith("arg") != positions for f in kernel.folds):
+                return False
+            if positions and kernel.stores:
+                return False
+        elif any(f.operation.startswith("arg") for f in kernel.folds):
+            return False
+        for fold in kernel.folds:
+            if fold.buffer.number in own:
+                return False
+        for store in kernel.stores:
+            for indices in own.get(store.buffer.number, ()):
+                if indices != store.indices:
+                    return False
+        return True
+
+    # --- control flow --------------------------------------------------------------------------
+
+    def _body(
+        self, graph: Graph, operands: Sequence[Expression]
+    ) -> tuple[Scheduler, list[Expression]]:
+        """Return a scheduler for a subgraph, and its outputs as expressions."""
+        inner = Scheduler(self.pool, self.table, self.reader)
+        return inner, read_graph(graph, self.table, operands)
+
+    def _control(self, expression: Expression, outs: list[Buffer]) -> None:
+        name = expression.name
+        if name == "checkpoint":
+            results = read_graph(expression.params["body"], self.table, expression.operands)
+            for result, buffer in zip(results, outs, strict=True):
+                self._nested(result, buffer)
+        elif name == "scan":
+            self._scan(expression, outs)
+        elif name == "while":
+            self._while(expression, outs)
+        elif name == "cond":
+            self._cond(expression, outs)
+        else:
+            self._call(expression, outs)
+
+    def _nested(self, expression: Expression, buffer: Buffer) -> None:
+        """Compute an expression that came up only now, and copy it to a buffer."""
+        inner = Scheduler(self.pool, self.table, self.reader)
+        inner.steps, inner.made = self.steps, self.made
+        inner.run([expression])
+        found = self.reader.placed[expression.number]
+        found.kind = "scratch" if found.kind == "output" else found.kind
+        self._copy(found, buffer)
+
+    def _copy(self, source: Buffer, target: Buffer) -> None:
+        sizes = tuple(n for n in source.shape if n != 1)
+        axes = self.pool.domain(sizes)
+        at = iter(axes)
+        indices = tuple(Index(0) if n == 1 else Index(0, ((next(at), 1),)) for n in source.shape)
+        term = self.pool.load(source, indices)
+        self._add(Kernel(axes, stores=[Store(target, indices, term)], names=["copy"]))
+
+    def _fresh_input(self, shape: tuple[int, ...], dtype: Any, buffer: Buffer) -> Expression:
+        """Return an expression that stands for a buffer inside a subgraph."""
+        from slopewise._core.aval import Aval
+
+        made = self.table.input(-1 - self.table.count, Aval(shape, dtype))
+        self.reader.place(made, buffer)
+        return made
+
+    def _inputs_of_body(self, operands: Sequence[Expression]) -> None:
+        """Compute what a loop reads from outside before the loop."""
+        for operand in operands:
+            if operand.number not in self.reader.placed and operand.data is None:
+                self.place(operand)
+
+    def _finish_carries(
+        self, inner: Scheduler, results: Sequence[Expression], carries: Sequence[Buffer]
+    ) -> None:
+        """Let the results of a body become the next carries."""
+        moved: list[tuple[Buffer, Buffer]] = []
+        found = inner.run(results)
+        for made, carry in zip(found, carries, strict=True):
+            made.kind = "scratch"
+            moved.append((made, carry))
+        for made, carry in moved:
+            inner._copy(made, carry)
+
+    def _scan(self, expression: Expression, outs: list[Buffer]) -> None:
+        params = expression.params
+        consts, count, length = params["consts"], params["carries"], params["length"]
+        operands = expression.operands
+        self._inputs_of_body(operands)
+        carries = outs[:count]
+        for operand, carry in zip(operands[consts : consts + count], carries, strict=True):
+            carry.kind = "carry"
+            self._copy(self.place(operand), carry)
+        if length == 0:
+            return
+        axis = Axis(f"step{self.pool.axis_count}", length, self.pool.axis_count)
+        self.pool.axis_count += 1
+        step = Index(0, ((axis, 1),))
+        if params["reverse"]:
+            step = Index(length - 1, ((axis, -1),))
+        given = list(operands[:consts])
+        given += [self._fresh_input(c.shape, c.dtype, c) for c in carries]
+        inner = Scheduler(self.pool, self.table, self.reader)
+        for operand in operands[consts + count :]:
+            source = self.place(operand)
+            part = self.pool.buffer(operand.shape[1:], operand.dtype, "scratch")
+            self._slice_copy(inner, source, part, step, False)
+            given.append(self._fresh_input(part.shape, part.dtype, part))
+        results = read_graph(params["body"], self.table, given)
+        before = set(self.reader.placed)
+        found = inner.run(results)
+        for made, target in zip(found[count:], outs[count:], strict=True):
+            made.kind = "scratch"
+            self._slice_copy(inner, made, target, step, True)
+        for made, carry in zip(found[:count], carries, strict=True):
+            made.kind = "scratch"
+            inner._copy(made, carry)
+        self._forget(before)
+        for carry in carries:
+            carry.kind = "scratch"
+        self._add(Loop(inner.steps, axis))
+
+    def _forget(self, before: set[int]) -> None:
+        """Drop what was computed inside a body: outside, it has no value."""
+        for number in list(self.reader.placed):
+            if number not in before:
+                del self.reader.placed[number]
+        self.reader.known.clear()
+
+    def _slice_copy(
+        self, inner: Scheduler, source: Buffer, target: Buffer, step: Index, outward: bool
+    ) -> None:
+        """Copy the slice at a loop's step out of (or into) a stack of slices."""
+        small = source if outward else target
+        axes = self.pool.domain(tuple(n for n in small.shape if n != 1))
+        at = iter(axes)
+        indices = tuple(Index(0) if n == 1 else Index(0, ((next(at), 1),)) for n in small.shape)
+        if outward:
+            store = Store(target, (step, *indices), self.pool.load(source, indices))
+        else:
+            store = Store(target, indices, self.pool.load(source, (step, *indices)))
+        inner._add(Kernel(axes, stores=[store], names=["slice"]))
+
+    def _while(self, expression: Expression, outs: list[Buffer]) -> None:
+        params = expression.params
+        count, tests = params["carries"], params["test_consts"]
+        operands = expression.operands
+        self._inputs_of_body(operands)
+        for operand, carry in zip(operands[:count], outs, strict=True):
+            carry.kind = "carry"
+            self._copy(self.place(operand), carry)
+        given = [self._fresh_input(c.shape, c.dtype, c) for c in outs]
+        before = set(self.reader.placed)
+        checker = Scheduler(self.pool, self.table, self.reader)
+        test = read_graph(params["test"], self.table, [*given, *operands[count : count + tests]])
+        (condition,) = checker.run(test)
+        condition.kind = "scratch"
+        self._forget(before)
+        inner = Scheduler(self.pool, self.table, self.reader)
+        results = read_graph(params["body"], self.table, [*given, *operands[count + tests :]])
+        found = inner.run(results)
+        for made, carry in zip(found, outs, strict=True):
+            made.kind = "scratch"
+            inner._copy(made, carry)
+        self._forget(before)
+        for carry in outs:
+            carry.kind = "scratch"
+        self._add(Loop(inner.steps, None, condition, checker.steps))
+
+    def _cond(self, expression: Expression, outs: list[Buffer]) -> None:
+        predicate, *operands = expression.operands
+        self._inputs_of_body(operands)
+        condition = self.place(predicate)
+        branches: list[list[Any]] = []
+        before = set(self.reader.placed)
+        for key in ("taken", "other"):
+            inner = Scheduler(self.pool, self.table, self.reader)
+            found = inner.run(read_graph(expression.params[key], self.table, operands))
+            for made, target in zip(found, outs, strict=True):
+                made.kind = "scratch"
+                inner._copy(made, target)
+            self._forget(before)
+            branches.append(inner.steps)
+        self._add(Branch(condition, *branches))
+
+
+def _multiply(b: Any, x: Any, y: Any) -> Any:
+    return b.mul(x, y)
+
+
+def _conjoin(b: Any, x: Any, y: Any) -> Any:
+    return b.logical_and(x, y)
+
+
+def drop_unread(steps: Sequence[Any], kept: set[int]) -> None:
+    """Keep in registers what no other step reads; drop kernels that are left with nothing."""
+    readers: dict[int, set[int]] = {}
+
+    def note(inside: Sequence[Any]) -> None:
+        for step in inside:
+            if isinstance(step, Loop):
+                note(step.checks)
+                note(step.body)
+                if step.test is not None:
+                    readers.setdefault(step.test.number, set()).add(-1)
+            elif isinstance(step, Branch):
+                note(step.taken)
+                note(step.other)
+                readers.setdefault(step.condition.number, set()).add(-1)
+            else:
+                for buffer in _reads_beyond(step):
+                    readers.setdefault(buffer.number, set()).add(id(step))
+
+    note(steps)
+
+    def mark(inside: Sequence[Any]) -> None:
+        for step in inside:
+            if isinstance(step, Loop):
+                mark(step.checks)
+                mark(step.body)
+            elif isinstance(step, Branch):
+                mark(step.taken)
+                mark(step.other)
+            elif isinstance(step, Kernel) and step.running is None and not step.ordered:
+                for store in step.stores:
+                    if store.buffer.number not in readers and store.buffer.number not in kept:
+                        store.buffer.kind = "register"
+
+    mark(steps)
+
+
+def _reads_beyond(step: Any) -> set[Buffer]:
+    """Return the buffers that a step reads from memory (not what it has just computed)."""
+    if not isinstance(step, Kernel):
+        return step.reads()
+    written = {(s.buffer.number, tuple(i.key for i in s.indices)) for s in step.stores if not s.add}
+    found: set[Buffer] = set()
+    for term in walk(step.roots()):
+        if term.kind == "load":
+            buffer, indices = term.data
+            if (buffer.number, tuple(i.key for i in indices)) not in written:
+                found.add(buffer)
+    return found

@@ -1,0 +1,440 @@
+"""compile: a Python function, traced once for each kind of arguments, run as one pure graph.
+
+Invariant: a compiled call does what the eager call does, to rounding: the same results, and the
+same changes of parameters, buffers, gradients, optimiser state and random generators. What a trace
+assumed is checked at each call. It is separate from `plan`, which holds one trace.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from functools import partial, update_wrapper
+from importlib import import_module
+from threading import RLock
+from typing import Any, Protocol
+
+import numpy as np
+
+from slopewise._core.source import explain
+from slopewise._core.state import changes, state
+from slopewise._core.trace import Graph
+from slopewise._core.tree import flatten, unflatten
+from slopewise._core.value import Value, new_value
+from slopewise._front.plan import Plan
+from slopewise._front.reach import Reach
+from slopewise._front.tracing import trace_plan
+from slopewise.errors import ShapeError, UsageError
+
+_tracing = RLock()  # a trace makes tensors abstract, so that no other call may read them
+_FIXED = (int, bool, str, bytes, type(None), type(Ellipsis), slice, np.dtype)
+
+
+class Executable(Protocol):
+    """What a backend makes of a graph."""
+
+    def run(self, arrays: Sequence[Any], out: Sequence[Any]) -> list[Any]:
+        """Return the outputs for the inputs; output i is written to `out[i]` unless it is None."""
+        ...
+
+
+class ReferenceExecutable:
+    """Runs a graph with NumPy, one operation after the other."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+
+    def run(self, arrays: Sequence[Any], out: Sequence[Any]) -> list[Any]:
+        """Return the outputs, each in its own memory or in the buffer given for it."""
+        made = [np.array(x) for x in self.graph(*arrays)]
+        for i, buffer in enumerate(out):
+            if buffer is not None:
+                np.copyto(buffer, made[i])
+                made[i] = buffer
+        return made
+
+    def explain(self) -> str:
+        """Return the operations in order."""
+        return "\n".join(str(node) for node in self.graph.nodes)
+
+
+Backend = Callable[[Graph, str], Executable]
+
+
+def lower_graph(graph: Graph, name: str) -> Executable:
+    """Return machine code for a graph."""
+    try:
+        program: Any = import_module("slopewise._compile.program")
+    except ModuleNotFoundError as error:
+        if error.name not in ("slopewise._compile.program", "llvmlite"):
+            raise
+        return ReferenceExecutable(graph)
+    return program.lower(graph, name=name)
+
+
+class Compiled:
+    """A function that is traced once for each kind of arguments and then run as machine code.
+
+    Made by `compile`. Calling it does what calling the function does.
+
+    Parameters
+    ----------
+    function : callable
+    cache : int
+        How many specialisations are kept; the one used longest ago is dropped first.
+    """
+
+    _reach = ("function",)
+
+    def __init__(
+        self, function: Callable[..., Any], cache: int = 8, backend: Backend = lower_graph
+    ) -> None:
+        if not callable(function):
+            raise UsageError(explain(f"compile: needs a function, not {function!r}."))
+        if cache < 1:
+            raise UsageError(explain(f"compile: cache must be at least 1, not {cache}."))
+        self.function = function
+        self._cache = cache
+        self._backend = backend
+        self._plans: list[Plan] = []
+        self._reasons: list[str] = []
+        self._last: Plan | None = None
+        self._names, self._takes_out = _parameters(function)
+        wrapped: Any = function if hasattr(function, "__name__") else type(function).__call__
+        update_wrapper(self, wrapped, updated=())
+        self.__wrapped__ = function
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        return self if instance is None else partial(self, instance)
+
+    def __repr__(self) -> str:
+        return f"<compiled {getattr(self, '__name__', 'function')}>"
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        out = None if self._takes_out else kwargs.pop("out", None)
+        leaves, structure = flatten((args, kwargs))
+        if state.recorder is not None or self._must_run_eagerly(leaves):
+            return _give_out(self.function(*args, **kwargs), out)
+        key = (_key_of(leaves), structure, state.grad_enabled, state.default_dtype)
+        roots = [self.function]
+        roots += [x for x in leaves if isinstance(x, Value) or not _is_plain(x)]
+        with _tracing:
+            plan, reason = self._find(key, roots)
+            if plan is None:
+                reach, fresh = self._reach_from(roots, leaves)
+                if fresh:
+                    plan, reason = self._find(key, roots)
+                if plan is None:
+                    self._reasons += [reason] if reason else []
+                    plan = self._trace(key, roots, leaves, structure, reach)
+            self._last = plan
+            results: list[Any] = []
+            targets: Any = None
+            gathered: Any = None
+            if not plan.differentiable:
+                targets = None if out is None else self._targets(plan, out)
+                gathered = plan.gather(leaves, roots)
+                if not plan.pure:
+                    results = plan.run(leaves, roots, targets, gathered)
+        if plan.differentiable:
+            return _give_out(self.function(*args, **kwargs), out)
+        if plan.pure:  # other threads need not wait
+            results = plan.run(leaves, roots, targets, gathered)
+        if out is not None:
+            return out
+        return unflatten(plan.structure, _present(plan, results, leaves))
+
+    @staticmethod
+    def _must_run_eagerly(leaves: Sequence[Any]) -> bool:
+        for x in leaves:
+            if not isinstance(x, Value):
+                continue
+            # Inside another transform the function is inlined; what was computed outside keeps its
+            # history.
+            if x._value is None or (
+                x._requires_grad and x._edge is not None and state.grad_enabled
+            ):
+                return True
+        return False
+
+    def _find(self, key: Any, roots: Sequence[Any]) -> tuple[Plan | None, str]:
+        """Return the plan that may be used again, which becomes the first; or why none may."""
+        epoch = changes.count
+        for i, plan in enumerate(self._plans):
+            if plan.key == key and plan.fits(roots, epoch):
+                return self._move_up(i), ""
+        reason = ""
+        for i, plan in enumerate(self._plans):
+            found = _compare(plan.key, key, self._names)
+            if found is None:
+                found = plan.rebind(roots, epoch)
+                if found is None:
+                    return self._move_up(i), ""
+            reason = reason or found
+        return None, reason
+
+    def _move_up(self, i: int) -> Plan:
+        plan = self._plans[i]
+        if i:
+            self._plans.insert(0, self._plans.pop(i))
+        return plan
+
+    def _reach_from(self, roots: Sequence[Any], leaves: Sequence[Any]) -> tuple[Reach, bool]:
+        """Return what can be reached, and whether optimisers had to make their state first."""
+        labels: list[tuple[str, Any]] = [("", self.function)]
+        for i, x in enumerate(leaves):
+            if isinstance(x, Value) or not _is_plain(x):
+                labels.append((f"argument {_label(self._names, i)}", x))
+        reach = Reach(labels)
+        before = changes.count
+        for thing in reach.found:
+            if hasattr(type(thing), "init_state"):
+                thing.init_state()
+        if changes.count == before:
+            return reach, False
+        return Reach(labels), True
+
+    def _trace(
+        self, key: Any, roots: Sequence[Any], leaves: Sequence[Any], structure: Any, reach: Reach
+    ) -> Plan:
+        """Trace the function and have the graph compiled."""
+        plan = trace_plan(self.function, key, reach, leaves, structure, roots)
+        plan.epoch = changes.count
+        name = getattr(self, "__name__", "function")
+        if not plan.differentiable:
+            plan.executable = self._backend(plan.graph, name)
+        self._plans.insert(0, plan)
+        del self._plans[self._cache :]
+        return plan
+
+    def _targets(self, plan: Plan, out: Any) -> list[Any]:
+        """Return the arrays that the results are written to."""
+        given, structure = flatten(out)
+        kinds = [kind for kind, _ in plan.results]
+        if structure != plan.structure:
+            raise UsageError(
+                explain(f"out: needs {len(kinds)} arrays in the structure of the result.")
+            )
+        if any(kind != "result" for kind in kinds):
+            raise UsageError(
+                explain(
+                    "out: a result is an argument, a captured tensor or a constant, which is not"
+                    " written anywhere; return a computed value."
+                )
+            )
+        avals = {w: o for (k, w), o in zip(plan.sinks, plan.graph.outputs, strict=True)
+                 if k == "result"}  # fmt: skip
+        targets: list[Any] = []
+        for i, x in enumerate(given):
+            array = x._value if isinstance(x, Value) else x
+            node = avals.get(i)
+            if not isinstance(array, np.ndarray):
+                raise UsageError(explain("out: needs arrays or tensors."))
+            if node is not None and (array.shape != node.shape or array.dtype != node.dtype):
+                raise ShapeError(
+                    explain(
+                        f"out: result {i} has shape {node.shape} and dtype {node.dtype}, the array"
+                        f" given for it {array.shape} and {array.dtype}."
+                    )
+                )
+            targets.append(array)
+        return targets
+
+    # --- what was done ---
+
+    def why(self) -> list[str]:
+        """Return the reason for each time the function was compiled again.
+
+        Returns
+        -------
+        list of str
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import slopewise as sw
+        >>> double = sw.compile(lambda x: x * 2)
+        >>> _ = double(np.zeros(3)), double(np.zeros(4))
+        >>> double.why()
+        ['argument x: shape (3,) became (4,)']
+        """
+        return list(self._reasons)
+
+    def explain(self) -> str:
+        """Return what the last call ran, in readable form.
+
+        Returns
+        -------
+        str
+        """
+        return self._ask("explain")
+
+    def llvm(self) -> str:
+        """Return the LLVM code of the last call.
+
+        Returns
+        -------
+        str
+        """
+        return self._ask("llvm")
+
+    def asm(self) -> str:
+        """Return the assembly code of the last call.
+
+        Returns
+        -------
+        str
+        """
+        return self._ask("asm")
+
+    def _ask(self, what: str) -> str:
+        if self._last is None or self._last.executable is None:
+            raise UsageError(explain(f"{what}: nothing was compiled yet; call the function first."))
+        found = getattr(self._last.executable, what, None)
+        if found is None:
+            raise UsageError(explain(f"{what}: this backend does not say."))
+        return found()
+
+
+def _is_plain(x: Any) -> bool:
+    return isinstance(x, (float, *_FIXED, np.ndarray, np.generic))
+
+
+def _key_of(leaves: Sequence[Any]) -> tuple[Any, ...]:
+    """Return what the cache compares of the arguments; tensors are compared at their places."""
+    parts: list[Any] = []
+    for x in leaves:
+        if isinstance(x, Value):
+            parts.append(Value)
+        elif type(x) is float:
+            parts.append(float)
+        elif isinstance(x, (np.ndarray, np.generic)):
+            parts.append((np.ndarray, x.shape, x.dtype))
+        elif isinstance(x, _FIXED):
+            parts.append((type(x), x))
+        else:
+            parts.append(type(x))
+    return tuple(parts)
+
+
+def _compare(old: tuple[Any, ...], new: tuple[Any, ...], names: Sequence[str]) -> str | None:
+    """Return, in words, how two keys differ."""
+    if old == new:
+        return None
+    if old[2] != new[2]:
+        return f"gradient mode: {old[2]} became {new[2]}"
+    if old[3] != new[3]:
+        return f"default dtype: {old[3]} became {new[3]}"
+    for i, (a, b) in enumerate(zip(old[0], new[0], strict=False)):
+        if a == b:
+            continue
+        label = f"argument {_label(names, i)}"
+        if isinstance(a, tuple) and isinstance(b, tuple) and a[0] is b[0]:
+            if a[0] is not np.ndarray:
+                return f"{label}: {a[1]!r} became {b[1]!r}"
+            for what, p, q in zip(("shape", "dtype"), a[1:], b[1:], strict=True):
+                if p != q:
+                    return f"{label}: {what} {p} became {q}"
+        return f"{label}: another kind"
+    return "the arguments have another structure"
+
+
+def _label(names: Sequence[str], i: int) -> str:
+    return names[i] if i < len(names) else str(i)
+
+
+def _parameters(function: Any) -> tuple[list[str], bool]:
+    """Return the names of the parameters, and whether one is `out`."""
+    try:
+        names = list(inspect.signature(function).parameters)
+    except (TypeError, ValueError):
+        return [], False
+    return names, "out" in names
+
+
+def _give_out(answer: Any, out: Any) -> Any:
+    """Write eager results to `out`, if it is given."""
+    if out is None:
+        return answer
+    for target, value in zip(flatten(out)[0], flatten(answer)[0], strict=True):
+        array: Any = target._value if isinstance(target, Value) else target
+        array[...] = value._value if isinstance(value, Value) else value
+    return out
+
+
+def _present(plan: Plan, results: list[Any], leaves: Sequence[Any]) -> list[Any]:
+    """Return results in the kind of the arguments: tensors, arrays or Python floats."""
+    given = [
+        x for x in leaves if type(x) is float or isinstance(x, (Value, np.ndarray, np.generic))
+    ]
+    arrays = bool(given) and not plan.tensors and not any(isinstance(x, Value) for x in given)
+    floats = arrays and all(type(x) is float for x in given)
+    shown: list[Any] = []
+    for (kind, _), value in zip(plan.results, results, strict=True):
+        if kind not in ("result", "constant"):
+            shown.append(value)
+        elif not arrays:
+            shown.append(new_value(value, None, False))
+        elif floats and value.ndim == 0 and value.dtype.kind == "f":
+            shown.append(value.item())
+        else:
+            shown.append(value)
+    return shown
+
+
+def compile(function: Any = None, *, cache: int = 8) -> Any:
+    """Compile a function: trace it once for each kind of arguments, and run machine code.
+
+    The function may be an ordinary training step: tensors that it reads become inputs, and
+    parameters, buffers, gradients, optimiser state and random generators that it changes are
+    changed by each call. Numbers, flags and texts that it reads from modules, optimisers, closures
+    and globals are part of what is checked; when one changes, the function is compiled again
+    (`why()` says so). Python floats among the arguments are inputs; ints, bools and texts are
+    fixed. A branch on a traced value is an error that names the line.
+
+    If a result has a history that the caller could differentiate (a forward pass alone, with
+    gradients recorded), the function runs eagerly: put backward() inside, or use `no_grad`.
+
+    Parameters
+    ----------
+    function : callable, optional
+        A function, a method, a Module, or what a transform returned; left out, a decorator is
+        returned.
+    cache : int
+        How many specialisations are kept.
+
+    Returns
+    -------
+    callable
+        Takes the function's arguments, and `out=`: a nest of arrays for the results. If all
+        arguments are NumPy arrays (or floats) and no tensor is captured, results are arrays (or
+        floats).
+
+    Raises
+    ------
+    TraceError
+        In a call, if the function needs a value that is not known while it is traced.
+    UsageError
+        If it is no function.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> slope = sw.compile(sw.grad(lambda w: (w - 3) ** 2))
+    >>> slope(4.0)
+    2.0
+    >>> w = sw.tensor(4.0, requires_grad=True)
+    >>> optimizer = sw.optim.SGD([w], lr=0.25)
+    >>> @sw.compile
+    ... def step():
+    ...     optimizer.zero_grad()
+    ...     loss = (w - 3) ** 2
+    ...     loss.backward()
+    ...     optimizer.step()
+    ...     return loss
+    >>> [step().item() for _ in range(3)]
+    [1.0, 0.25, 0.0625]
+    """
+    if function is None:
+        return partial(compile, cache=cache)
+    return Compiled(function, cache)
