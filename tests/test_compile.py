@@ -779,3 +779,10 @@ def test_a_loop_of_steps_inside() -> None:
     for _ in range(2):
         assert compiled().item() == pytest.approx(plain().item(), rel=1e-12)
         assert w.item() == pytest.approx(v.item(), rel=1e-12)
+
+
+def test_a_choice_between_two_numbers() -> None:
+    x = sw.tensor([4.0, -4.0, 0.5])
+    assert sw.compile(lambda v: sw.where(v > 0, 1.0, 3.0))(x).tolist() == [1.0, 3.0, 1.0]
+    slope = sw.grad(lambda v: sw.where(v > 0, v * 2, v * 3).sum())
+    assert sw.compile(slope)(x).tolist() == [2.0, 3.0, 2.0]

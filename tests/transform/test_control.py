@@ -417,3 +417,46 @@ def test_dropped_tangents_and_integer_carries() -> None:
     graph = graph_of(lambda x: sw.jvp(f, (x,), (x,))[1], 1.3)
     found = [n for n in graph.nodes if n.primitive.name == "scan" and n.output < 0]
     assert [n.params["carries"] for n in found] == [3, 4]  # only v has a tangent
+
+
+@pytest.mark.parametrize("f", PARAMS)
+class TestMachineCode:
+    """What `compile` makes of control flow, twice, is what plain Python loops give."""
+
+    def check(self, function: Any, *args: Any, rtol: float = 1e-8) -> None:
+        tensors = [sw.tensor(np.asarray(a)) for a in args]
+        expected = numbers(function(*tensors))
+        compiled = sw.compile(function)
+        for _ in range(2):
+            found = numbers(compiled(*tensors))
+            assert_same(found, expected, rtol)
+            assert [a.dtype for a in found] == [b.dtype for b in expected]
+
+    def test_both_modes(self, f: Any) -> None:
+        self.check(f, W, H0, XS)
+        self.check(sw.value_and_grad(f, (0, 1, 2)), W, H0, XS)
+        self.check(lambda *a: sw.jvp(f, a[:3], a[3:]), W, H0, XS, W * 0.5, H0 + 1, XS - 1)
+
+    def test_second_order(self, f: Any) -> None:
+        self.check(sw.hessian(lambda h, w, xs: f(w, h, xs)), H0, W, XS)
+        twice = sw.grad(lambda w, h, xs: (sw.grad(f, 1)(w, h, xs) ** 2).sum(), (0, 2))
+        self.check(twice, W, H0, XS)
+
+    def test_batched(self, f: Any) -> None:
+        hs, dims = np.stack([H0, H0 * 0.5, -H0 + 0.2]), (None, 0, None)
+        self.check(sw.vmap(sw.grad(f, (0, 1, 2)), dims), W, hs, XS)
+        total = lambda w, h, xs: sw.vmap(f, dims)(w, h, xs).sum()  # noqa: E731
+        self.check(sw.grad(total, (0, 1, 2)), W, hs, XS)
+        self.check(lambda w, h, xs: sw.compile(f)(w, h[0], xs), W, hs, XS)
+
+    def test_arrays_as_arguments(self, f: Any) -> None:
+        assert_same(numbers(sw.compile(f)(W, H0, XS)), numbers(f(*map(sw.tensor, (W, H0, XS)))))
+
+
+@pytest.mark.parametrize("scale", [lambda x: x.mean(), lambda x: x.sum() / 5, lambda x: x / 3.0])
+def test_a_number_does_not_widen_a_derivative(scale: Any) -> None:
+    x = sw.tensor(np.ones(3, np.float32), requires_grad=True)
+    scale(x).sum().backward()
+    assert x.grad.dtype == np.float32
+    assert sw.jvp(scale, (x,), (x,))[1].dtype == np.float32
+    assert sw.compile(sw.grad(lambda v: scale(v).sum()))(x.detach()).dtype == np.float32

@@ -447,3 +447,11 @@ def test_indexing_is_numpys(case: Any) -> None:
     b = a.copy()
     b[index] = weights
     np.testing.assert_array_equal(y.numpy(), b)
+
+
+def test_a_mean_keeps_float32_when_traced() -> None:
+    from slopewise._core.aval import Aval
+    from slopewise._core.trace import trace
+
+    graph, _ = trace(sw.grad(lambda x: (x * x).mean()), [Aval((4,), np.dtype(np.float32))])
+    assert {n.dtype.name for n in graph.nodes} == {"float32"}

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from slopewise._compile.builder import Builder, Module, Register, type_of
+from slopewise._compile.builder import Builder, Module, Register, literal, type_of
 from slopewise._compile.emit import KernelEmitter
-from slopewise._compile.loops import Axis, Branch, Buffer, Call, Kernel, Loop, Words
+from slopewise._compile.library import ROUTINES
+from slopewise._compile.loops import Axis, Branch, Buffer, Call, Kernel, Loop, Product, Words
 from slopewise._compile.memory import ON_STACK
 
 ENTRY = "slopewise_run"
@@ -29,7 +30,8 @@ class Assembler:
         self.calls = calls
         self.b = Builder(
             module, ENTRY,
-            [("ptr", "table"), ("ptr", "arena"), ("ptr noalias", "status"), ("ptr", "outside")],
+            [("ptr", "table"), ("ptr", "arena"), ("ptr noalias", "status"), ("ptr", "outside"),
+             ("ptr", "routines")],
             attributes="nounwind",
         )  # fmt: skip
         self.pointers: dict[int, str] = {}
@@ -78,6 +80,8 @@ class Assembler:
                 self._branch(step)
             elif isinstance(step, Words):
                 self._words(step)
+            elif isinstance(step, Product):
+                self._product(step)
             else:
                 assert isinstance(step, Call)
                 self._call(step)
@@ -127,6 +131,46 @@ class Assembler:
             at = b.pointer(f"getelementptr ptr, ptr {listed}, i64 {i}")
             b.write(f"store ptr {self.address(buffer)}, ptr {at}")
         b.write(f"call void %outside(i64 {number}, ptr {listed})")
+
+    def _product(self, step: Product) -> None:
+        """Call the BLAS, which counts by columns: out^T = y^T x^T."""
+        b = self.b
+        dtype = step.out.dtype
+        element = type_of(dtype).element
+        batch, m, n, k = step.sizes
+        routine = ROUTINES.index("sgemm" if dtype.itemsize == 4 else "dgemm")
+        slot = b.pointer(f"getelementptr ptr, ptr %routines, i64 {routine}")
+        function = b.pointer(f"load ptr, ptr {slot}, !invariant.load !0")
+
+        def hold(kind: str, value: str) -> str:
+            place = b.reserve(1, kind, 8)
+            b.write(f"store {kind} {value}, ptr {place}")
+            return place
+
+        def matrix(place: tuple[Any, int, int, int], buffer: Buffer) -> tuple[str, str, str]:
+            """Return the order, the leading stride and the address of an operand."""
+            at, _, row, column = place
+            flipped = column != 1
+            start = b.address(self.address(buffer), at.constant, dtype)
+            order = hold("i8", "84" if flipped else "78")
+            return order, hold("i32", str(column if flipped else row)), start
+
+        x_order, x_stride, x_start = matrix(step.x_place, step.x)
+        y_order, y_stride, y_start = matrix(step.y_place, step.y)
+        sizes = [hold("i32", str(value)) for value in (n, m, k)]
+        one, zero = (hold(element, literal(v, type_of(dtype))) for v in (1.0, 0.0))
+        out_stride = hold("i32", str(step.out_place[1]))
+        with b.loop(0, batch) as i:
+            pointers = [
+                b.address(start, b.index_mul(i, stride), dtype)
+                for start, stride in (
+                    (x_start, step.x_place[1]), (y_start, step.y_place[1]),
+                    (self.address(step.out), step.out_place[0]),
+                )
+            ]  # fmt: skip
+            given = [y_order, x_order, *sizes, one, pointers[1], y_stride, pointers[0], x_stride,
+                     zero, pointers[2], out_stride]  # fmt: skip
+            b.write(f"call void {function}({', '.join(f'ptr {g}' for g in given)})")
 
     def _words(self, step: Words) -> None:
         """Fill a buffer with Philox words for the counter (seed, draw)."""

@@ -245,8 +245,14 @@ class KernelEmitter:
 
     def _map_body(self, pieces: Sequence[Piece]) -> None:
         for piece in pieces:
-            for store in self.kernel.stores:
-                self._store(store, 0, piece)
+            self._stores(0, piece)
+
+    def _stores(self, m: int, piece: Piece) -> None:
+        """Compute everything at a point before anything is written, as buffers may share memory."""
+        for term in self.kernel.roots():
+            self.value(term, m, piece)
+        for store in self.kernel.stores:
+            self._store(store, m, piece)
 
     def _open(self, axes: Sequence[Axis], inside: Callable[[], None]) -> None:
         """Write loops over axes (short ones written out) around what `inside` writes."""
@@ -397,8 +403,8 @@ class KernelEmitter:
         def body() -> None:
             for m in tiles:
                 for piece in pieces:
-                    for store in self.kernel.stores:
-                        self._store(store, m, piece)
+                    if self.kernel.stores:
+                        self._stores(m, piece)
                     for k, fold in enumerate(self.kernel.folds):
                         self._accumulate(k, *memory[k, m, piece], self._fold_value(fold, m, piece))
 
@@ -419,8 +425,8 @@ class KernelEmitter:
         def body(pieces: Sequence[Piece]) -> None:
             for m in tiles:
                 for number, piece in enumerate(pieces):
-                    for store in self.kernel.stores:
-                        self._store(store, m, piece)
+                    if self.kernel.stores:
+                        self._stores(m, piece)
                     for k, fold in enumerate(self.kernel.folds):
                         slot = memory[k, m, (number, piece[1])]
                         self._accumulate(k, *slot, self._fold_value(fold, m, piece))

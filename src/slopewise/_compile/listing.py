@@ -18,6 +18,7 @@ from slopewise._compile.loops import (
     Index,
     Kernel,
     Loop,
+    Product,
     Term,
     Words,
     walk,
@@ -84,6 +85,13 @@ def _list(steps: Sequence[Any], lines: list[str], depth: int) -> None:
             _list(step.other, lines, depth + 1)
         elif isinstance(step, Words):
             lines.append(f"{pad}{step.buffer.name} = random words of {step.counter.name}")
+        elif isinstance(step, Product):
+            batch, m, n, k = step.sizes
+            repeated = f"{batch} times " if batch > 1 else ""
+            lines.append(
+                f"{pad}{step.out.name} = {repeated}matrix product {step.x.name} {step.y.name}"
+                f"  ({m} x {k}) ({k} x {n}), {2 * batch * m * n * k} operations"
+            )
         elif isinstance(step, Call):
             given = ", ".join(b.name for b in step.operands)
             made = ", ".join(b.name for b in step.outs)

@@ -459,18 +459,18 @@ class Kernel:
 
 @dataclass
 class Product:
-    """A matrix product by the BLAS: out[batch, m, n] = x[batch, m, k] y[batch, k, n].
+    """A matrix product by the BLAS: out[batch, m, n] = sum over k of x[batch, m, k] y[batch, k, n].
 
-    Each operand is a buffer with strides (in elements) for its batch, rows and columns.
+    Each operand is a buffer with an offset and strides, in elements, for its three axes.
     """
 
     out: Buffer
     x: Buffer
     y: Buffer
     sizes: tuple[int, int, int, int]  # batch, m, n, k
-    x_strides: tuple[int, int, int]  # batch, m, k
-    y_strides: tuple[int, int, int]  # batch, k, n
-    name: str = "contract"
+    x_place: tuple[Index, int, int, int]  # offset; batch, m, k
+    y_place: tuple[Index, int, int, int]  # offset; batch, k, n
+    out_place: tuple[int, int]  # batch, m; n is contiguous
 
     def reads(self) -> set[Buffer]:
         return {self.x, self.y}
@@ -555,3 +555,18 @@ def walk(roots: Iterable[Term]) -> list[Term]:
                 for index, _, _ in term.data:
                     pending.extend(t for t, _ in index.computed)
     return [seen[k] for k in sorted(seen)]
+
+
+def reads_same_element(step: Any, output: Buffer, source: Buffer) -> bool:
+    """Return whether a kernel reads of a buffer only the element that it writes."""
+    if not isinstance(step, Kernel) or step.ordered or step.running is not None:
+        return False
+    if source.shape != output.shape or source.dtype != output.dtype:
+        return False
+    wanted = {s.indices for s in step.stores if s.buffer is output}
+    if len(wanted) != 1 or any(f.buffer is output for f in step.folds):
+        return False
+    (indices,) = wanted
+    return all(
+        t.data[1] == indices for t in walk(step.roots()) if t.kind == "load" and t.data[0] is source
+    )

@@ -16,7 +16,16 @@ import numpy as np
 from slopewise._compile.assembly import ENTRY, Assembler
 from slopewise._compile.builder import Module
 from slopewise._compile.jit import Code, vector_bytes
-from slopewise._compile.loops import Buffer, Call, Kernel, Pool, walk
+from slopewise._compile.library import find_routines, one_thread
+from slopewise._compile.loops import (
+    Branch,
+    Buffer,
+    Call,
+    Loop,
+    Pool,
+    Product,
+    reads_same_element,
+)
 from slopewise._compile.memory import plan
 from slopewise._compile.schedule import Scheduler, drop_unread
 from slopewise._core.quiet import hush, restore
@@ -28,7 +37,9 @@ from slopewise.errors import IndexRangeError, SlopewiseError
 
 Array = np.ndarray[Any, Any]
 _OUTSIDE = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_void_p)
-_RUN = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, _OUTSIDE)
+_RUN = ctypes.CFUNCTYPE(
+    None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, _OUTSIDE, ctypes.c_void_p
+)
 
 
 class Executable:
@@ -62,6 +73,7 @@ class Executable:
         self._overwritten = self._find_overwritten()
         self._errors: list[BaseException] = []
         self._outside = _OUTSIDE(self._call)
+        self._routines = find_routines() if _has_products(self.steps) else None
 
     def _find_overwritten(self) -> list[set[int]]:
         """Return for each output the inputs in whose memory it must not be written directly."""
@@ -76,7 +88,7 @@ class Executable:
             for i, buffer in enumerate(self.inputs):
                 last = last_read.get(buffer.number, -3)
                 if last > first or (
-                    last == first and not _elementwise(self.steps[first], output, buffer)
+                    last == first and not reads_same_element(self.steps[first], output, buffer)
                 ):
                     bad.add(i)
             found.append(bad)
@@ -111,7 +123,11 @@ class Executable:
         arena = np.empty(self.arena_bytes + 64, np.uint8)
         start = -arena.ctypes.data % 64 + arena.ctypes.data
         status = ctypes.c_int64(0)
-        self._run(table, start, ctypes.addressof(status), self._outside)
+        if self._routines is None:
+            self._run(table, start, ctypes.addressof(status), self._outside, None)
+        else:
+            with one_thread():
+                self._run(table, start, ctypes.addressof(status), self._outside, self._routines)
         if self._errors:
             raise self._errors.pop()
         if status.value:
@@ -172,6 +188,16 @@ class Executable:
         return self.code.assembly()
 
 
+def _has_products(steps: Sequence[Any]) -> bool:
+    """Return whether a step, or one inside of it, calls the BLAS."""
+    inner = [
+        [*s.checks, *s.body] if isinstance(s, Loop) else [*s.taken, *s.other]
+        for s in steps
+        if isinstance(s, (Loop, Branch))
+    ]
+    return any(isinstance(s, Product) for s in steps) or any(_has_products(i) for i in inner)
+
+
 def _view(pointer: int | None, buffer: Buffer) -> Array:
     """Return memory of the compiled code as an array."""
     if not buffer.size or pointer is None:
@@ -179,21 +205,6 @@ def _view(pointer: int | None, buffer: Buffer) -> Array:
     raw = (ctypes.c_uint8 * buffer.bytes).from_address(pointer)
     array: Array = np.ndarray(buffer.shape, buffer.dtype, raw)  # pyright: ignore
     return array
-
-
-def _elementwise(step: Any, output: Buffer, source: Buffer) -> bool:
-    """Return whether a kernel reads of a buffer only the element that it writes."""
-    if not isinstance(step, Kernel) or step.ordered or step.running is not None:
-        return False
-    if source.shape != output.shape or source.dtype != output.dtype:
-        return False
-    wanted = {s.indices for s in step.stores if s.buffer is output}
-    if len(wanted) != 1 or any(f.buffer is output for f in step.folds):
-        return False
-    (indices,) = wanted
-    return all(
-        t.data[1] == indices for t in walk(step.roots()) if t.kind == "load" and t.data[0] is source
-    )
 
 
 def lower(graph: Graph, *, name: str, checked: bool = False) -> Executable:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from itertools import pairwise
 from math import prod
 from typing import Any
 
@@ -26,12 +27,15 @@ from slopewise._compile.loops import (
     Kernel,
     Loop,
     Pool,
+    Product,
     Shape,
     Split,
     Store,
     Term,
     Words,
     cost_of,
+    linearise,
+    reads_same_element,
     walk,
 )
 from slopewise._compile.reading import (
@@ -47,6 +51,7 @@ from slopewise._core.rules import Contract, Control, Library, Pointwise, Reduce
 from slopewise._core.trace import Graph
 from slopewise._transform.expression import Expression, order, read_graph
 
+LARGE = 1 << 17  # products of that many multiplications go to the BLAS
 DEPTH = 40  # how many operations are nested before one gets a buffer (or a register) of its own
 
 
@@ -192,7 +197,7 @@ class Scheduler:
     def _add(self, step: Any) -> int:
         self.steps.append(step)
         for buffer in step.writes():
-            self.made[buffer.number] = len(self.steps) - 1
+            self.made[buffer.number] = self.made[buffer.home.number] = len(self.steps) - 1
         return len(self.steps) - 1
 
     def _call(self, expression: Expression, outs: list[Buffer]) -> None:
@@ -364,8 +369,21 @@ class Scheduler:
                 return self.pool.op("and", _conjoin, pair, {}, expression.dtype, 1.0)
             return self.pool.op("mul", _multiply, pair, {}, expression.dtype, 1.0)
 
-        axes, indices, term = self._read(expression, [[n] for n in (*out, *inner)], build)
+        dims = (*out, *inner)
+        axes, indices, term = self._read(expression, [[n] for n in dims], build)
         reduced = frozenset(a for i in indices[len(out) :] for a in i.axes())
+        if prod(dims) >= LARGE and expression.dtype.kind == "f":
+            for attempt in range(2):
+                product = match_product(buffer, axes, indices[: len(out)], term)
+                if product is not None:
+                    self._add(product)
+                    return
+                if attempt == 0 and min(prod(x.shape), prod(y.shape)) < prod(dims) // 16:
+                    # Operands that are computed or lie across are copied to memory first.
+                    self.place(x)
+                    self.place(y)
+                    axes, indices, term = self._read(expression, [[n] for n in dims], build)
+            reduced = frozenset(a for i in indices[len(out) :] for a in i.axes())
         operation = "or" if expression.dtype.kind == "b" else "add"
         fold = Fold(buffer, tuple(indices[: len(out)]), term, operation)
         if not reduced and prod((*out, *inner)):
@@ -563,17 +581,29 @@ class Scheduler:
             if operand.number not in self.reader.placed and operand.data is None:
                 self.place(operand)
 
-    def _finish_carries(
-        self, inner: Scheduler, results: Sequence[Expression], carries: Sequence[Buffer]
-    ) -> None:
-        """Let the results of a body become the next carries."""
-        moved: list[tuple[Buffer, Buffer]] = []
-        found = inner.run(results)
-        for made, carry in zip(found, carries, strict=True):
+    def _hand_over(self, results: Sequence[Buffer], carries: Sequence[Buffer]) -> None:
+        """Let the results of a body become the next carries, in their memory where that is safe.
+
+        It is safe where the old carry is not read any more once the new one is written, or is
+        read only at the element that is being written.
+        """
+        late: list[tuple[Buffer, Buffer]] = []
+        for made, carry in zip(results, carries, strict=True):
             made.kind = "scratch"
-            moved.append((made, carry))
-        for made, carry in moved:
-            inner._copy(made, carry)
+            first = self.made.get(made.number)
+            safe = first is not None and made.shape == carry.shape and made.dtype == carry.dtype
+            for k, step in enumerate(self.steps):
+                if not safe or first is None or k < first:
+                    continue
+                touched = {b.home for b in step.reads()}
+                if carry.home in touched:
+                    safe = k == first and reads_same_element(step, made, carry)
+            if safe and sum(made in s.writes() for s in self.steps) == 1:
+                made.alias = carry
+            else:
+                late.append((made, carry))
+        for made, carry in late:
+            self._copy(made, carry)
 
     def _scan(self, expression: Expression, outs: list[Buffer]) -> None:
         params = expression.params
@@ -605,9 +635,7 @@ class Scheduler:
         for made, target in zip(found[count:], outs[count:], strict=True):
             made.kind = "scratch"
             self._slice_copy(inner, made, target, step, True)
-        for made, carry in zip(found[:count], carries, strict=True):
-            made.kind = "scratch"
-            inner._copy(made, carry)
+        inner._hand_over(found[:count], carries)
         self._forget(before)
         for carry in carries:
             carry.kind = "scratch"
@@ -651,10 +679,7 @@ class Scheduler:
         self._forget(before)
         inner = Scheduler(self.pool, self.table, self.reader)
         results = read_graph(params["body"], self.table, [*given, *operands[count + tests :]])
-        found = inner.run(results)
-        for made, carry in zip(found, outs, strict=True):
-            made.kind = "scratch"
-            inner._copy(made, carry)
+        inner._hand_over(inner.run(results), outs)
         self._forget(before)
         for carry in outs:
             carry.kind = "scratch"
@@ -677,6 +702,74 @@ class Scheduler:
         self._add(Branch(condition, *branches))
 
 
+def match_product(
+    out: Buffer, axes: Sequence[Axis], indices: Sequence[Index], term: Term
+) -> Product | None:
+    """Return a fold of products as one matrix product, if the BLAS can read its operands."""
+    x, y = term.operands
+    if x.kind != "load" or y.kind != "load":
+        return None
+    places = [_strides(t.data[0], t.data[1]) for t in (x, y)]
+    home = linearise(indices, out.shape)
+    if places[0] is None or places[1] is None or home.computed:
+        return None
+    if any(a not in axes for _, steps in (places[0], places[1]) for a in steps):
+        return None
+    (x_at, x_steps), (y_at, y_steps) = places[0], places[1]
+    out_steps = dict(home.terms)
+    groups: dict[str, list[Axis]] = {"batch": [], "m": [], "n": [], "k": []}
+    for axis in axes:
+        key = (axis in x_steps, axis in y_steps, axis in out_steps)
+        kind = {
+            (True, True, True): "batch", (True, False, True): "m", (False, True, True): "n",
+            (True, True, False): "k",
+        }.get(key)  # fmt: skip
+        if kind is None:
+            return None
+        groups[kind].append(axis)
+    merged = {
+        kind: _merge(members, (x_steps, y_steps, out_steps)) for kind, members in groups.items()
+    }
+    batch, m, n, k = (merged[kind] for kind in ("batch", "m", "n", "k"))
+    if batch is None or m is None or n is None or k is None or min(m[0], n[0], k[0]) < 2:
+        return None
+    if n[3] != 1 or m[3] < n[0]:
+        return None
+    if not (_readable(m[1], k[1], m[0], k[0]) and _readable(k[2], n[2], k[0], n[0])):
+        return None
+    return Product(
+        out, x.data[0], y.data[0], (batch[0], m[0], n[0], k[0]),
+        (x_at, batch[1], m[1], k[1]), (y_at, batch[2], k[2], n[2]), (batch[3], m[3]),
+    )  # fmt: skip
+
+
+def _strides(buffer: Buffer, indices: Sequence[Index]) -> tuple[Index, dict[Axis, int]] | None:
+    """Return the offset of an access, and its stride along each axis of the domain."""
+    flat = linearise(indices, buffer.shape) if len(indices) == len(buffer.shape) else indices[0]
+    return None if flat.computed else (Index(flat.constant), dict(flat.terms))
+
+
+def _merge(
+    members: Sequence[Axis], steps: tuple[dict[Axis, int], ...]
+) -> tuple[int, int, int, int] | None:
+    """Return size and strides of several axes as one; None where they do not join."""
+    if not members:
+        return (1, 0, 0, 0)
+    known = next(s for s in steps if all(a in s for a in members))
+    ordered = sorted(members, key=lambda a: -known[a])
+    for outer, inner in pairwise(ordered):
+        for each in steps:
+            if outer in each and each[outer] != each[inner] * inner.size:
+                return None
+    last = ordered[-1]
+    return (prod(a.size for a in members), *(s.get(last, 0) for s in steps))  # type: ignore[return-value]
+
+
+def _readable(row: int, column: int, rows: int, columns: int) -> bool:
+    """Return whether the BLAS can read a matrix with these strides."""
+    return (column == 1 and row >= columns) or (row == 1 and column >= rows)
+
+
 def _multiply(b: Any, x: Any, y: Any) -> Any:
     return b.mul(x, y)
 
@@ -695,14 +788,14 @@ def drop_unread(steps: Sequence[Any], kept: set[int]) -> None:
                 note(step.checks)
                 note(step.body)
                 if step.test is not None:
-                    readers.setdefault(step.test.number, set()).add(-1)
+                    readers.setdefault(step.test.home.number, set()).add(-1)
             elif isinstance(step, Branch):
                 note(step.taken)
                 note(step.other)
-                readers.setdefault(step.condition.number, set()).add(-1)
+                readers.setdefault(step.condition.home.number, set()).add(-1)
             else:
                 for buffer in _reads_beyond(step):
-                    readers.setdefault(buffer.number, set()).add(id(step))
+                    readers.setdefault(buffer.home.number, set()).add(id(step))
 
     note(steps)
 
@@ -716,7 +809,8 @@ def drop_unread(steps: Sequence[Any], kept: set[int]) -> None:
                 mark(step.other)
             elif isinstance(step, Kernel) and step.running is None and not step.ordered:
                 for store in step.stores:
-                    if store.buffer.number not in readers and store.buffer.number not in kept:
+                    home = store.buffer.home.number
+                    if home not in readers and home not in kept:
                         store.buffer.kind = "register"
 
     mark(steps)

@@ -43,6 +43,8 @@ _next_number = count().__next__
 _ndarray = np.ndarray
 _getframe = sys._getframe  # pyright: ignore[reportPrivateUsage]
 _asarray = np.asarray
+_float64 = np.float64
+_NUMBERS = (float, int, bool)
 
 
 class _Ours(dict[str, bool]):
@@ -117,7 +119,11 @@ class Primitive:
         for x in operands:
             if isinstance(x, Value):
                 return bind(self, operands, params)
-        return self.kernel(*operands, **params)
+        out = self.kernel(*operands, **params)
+        if out.__class__ is _float64 and all(type(x) in _NUMBERS for x in operands):
+            # What numbers give is a number, which has no say in the dtype of what it meets.
+            return float(out)
+        return out
 
 
 def _positions_kept(derivative: Derivative) -> tuple[Callable[[int], bool], bool]:

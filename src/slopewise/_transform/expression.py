@@ -155,8 +155,8 @@ class Table:
         key = (primitive.name, id(primitive), tuple(o.number for o in operands), frozen)
         found = self.known.get(key)
         if found is None:
-            # Beside arrays, a number says nothing about shape and dtype.
-            bare = any(not o.is_number for o in operands)
+            # Beside arrays of numbers, a number says nothing about the dtype.
+            bare = any(not o.is_number and o.dtype.kind != "b" for o in operands)
             stated = primitive.abstract(
                 *(o.data if o.is_number and bare and primitive.pointwise else o.aval
                   for o in operands), **params,

@@ -37,6 +37,8 @@ def push_partials(node: Node, rule: Partials, tangents: Tangents, attached: bool
         if tangent is None or partial is None:
             continue
         factor = partial(out, *operands, **node.params)
+        if type(factor) is np.float64:
+            factor = float(factor)  # computed from numbers alone: the tangent keeps its dtype
         term = guarded_mul(tangent, factor) if rule.singular else tangent * factor
         total = term if total is None else add(total, term)
     return total

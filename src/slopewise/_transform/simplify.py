@@ -149,9 +149,15 @@ class Simplifier(Table):
             for o in operands
         ]
         wide = max(operands, key=lambda o: len(o.shape)).shape
-        if any(b.shape == wide for b in bare):
-            return tuple(bare)
-        return operands
+        chosen = bare if any(b.shape == wide for b in bare) else list(operands)
+        floats = [o.dtype for o in chosen if not o.is_number and o.dtype.kind == "f"]
+        # A number takes the float dtype of what it meets.
+        return tuple(
+            self.number(o.data, floats[0])
+            if floats and o.is_number and o.dtype.kind == "f" and o.dtype != floats[0]
+            else o
+            for o in chosen
+        )
 
     def _spread(self, result: Expression, operands: tuple[Expression, ...]) -> Expression:
         """Broadcast what a rewrite left to the shape that the operands had together."""

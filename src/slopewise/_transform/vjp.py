@@ -92,6 +92,8 @@ def pull_partials(node: Node, rule: Partials, out_bar: Any, attached: bool) -> B
             bars.append(None)
             continue
         factor = partial(out, *operands, **params)
+        if type(factor) is np.float64:
+            factor = float(factor)  # computed from numbers alone: the cotangent keeps its dtype
         if not rule.singular:
             bars.append(out_bar * factor)
         elif attached:

@@ -1,0 +1,75 @@
+"""Routines of the BLAS: their addresses for compiled code, and their number of threads.
+
+Invariant: compiled code finds a routine by its place in ROUTINES, so that no address is part of the
+code, and the BLAS runs on one thread while it is called from there. It is separate because it
+reaches outside Python.
+"""
+
+# pyright: reportUnknownVariableType=false, reportUnknownMemberType=false
+# pyright: reportUnknownArgumentType=false, reportMissingTypeStubs=false
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+ROUTINES = ("sgemm", "dgemm")
+_CONTROLS = ("scipy_openblas_{}_num_threads", "openblas_{}_num_threads")
+
+
+@cache
+def find_routines() -> Any:
+    """Return a table of the addresses of ROUTINES."""
+    from scipy.linalg import cython_blas
+
+    read = ctypes.pythonapi.PyCapsule_GetPointer
+    read.restype, read.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
+    name = ctypes.pythonapi.PyCapsule_GetName
+    name.restype, name.argtypes = ctypes.c_char_p, [ctypes.py_object]
+    capsules = [cython_blas.__pyx_capi__[routine] for routine in ROUTINES]
+    return (ctypes.c_void_p * len(ROUTINES))(*(read(c, name(c)) for c in capsules))
+
+
+@cache
+def _find_controls() -> tuple[Callable[[], int], Callable[[int], None]] | None:
+    """Return the functions that read and set the number of threads of SciPy's BLAS."""
+    import scipy
+
+    package = Path(scipy.__file__).parent
+    folders = [package.parent / "scipy.libs", package / ".dylibs"]
+    for path in (file for folder in folders if folder.is_dir() for file in folder.iterdir()):
+        if "openblas" not in path.name:
+            continue
+        try:
+            library = ctypes.CDLL(str(path))
+        except OSError:
+            continue
+        for stem in _CONTROLS:
+            read = getattr(library, stem.format("get"), None)
+            write = getattr(library, stem.format("set"), None)
+            if read is not None and write is not None:
+                read.restype, write.argtypes, write.restype = ctypes.c_int, [ctypes.c_int], None
+                return read, write
+    return None
+
+
+@contextmanager
+def one_thread() -> Generator[None]:
+    """Hold the BLAS to one thread inside the block."""
+    controls = _find_controls()
+    if controls is None:
+        yield
+        return
+    read, write = controls
+    before = read()
+    if before == 1:
+        yield
+        return
+    write(1)
+    try:
+        yield
+    finally:
+        write(before)
