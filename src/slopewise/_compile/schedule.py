@@ -219,7 +219,7 @@ class Scheduler:
             self._running(expression, buffer, "add" if name == "cumsum" else "mul")
         elif number_of_words(expression):
             self._draw(expression, buffer)
-        elif name in ("scatter_add", "scatter_set"):
+        elif name == "scatter_set":
             self._scatter(expression, buffer)
         elif isinstance(lowering, (Library, Reduce)):
             self._call(expression, [buffer])
@@ -284,6 +284,9 @@ class Scheduler:
             for operand in expression.operands:
                 self._write_piece(operand, buffer, {axis: start}, {})
                 start += operand.shape[axis]
+            return
+        if expression.name == "scatter_add":
+            self._scatter(expression, buffer)
             return
         self._zeros(buffer)
         if expression.name == "embed":

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from slopewise._ops import arithmetic, shape
+from slopewise._ops import arithmetic, contraction, shape
 from slopewise._transform.expression import Expression
 
 Rewrite = Callable[[Any, tuple[Expression, ...], dict[str, Any]], Expression | None]
@@ -164,6 +164,29 @@ def _in_order(table: Any, operands: tuple[Expression, ...], params: Any) -> Expr
     return None
 
 
+def _turned_product(
+    table: Any, operands: tuple[Expression, ...], params: Any
+) -> Expression | None:
+    product = operands[0]
+    if product.name != "contract":
+        return None
+    x, y = product.operands
+    p = product.params
+    batch = len(p["x_batch"])
+    rows = len(x.shape) - batch - len(p["x_axes"])
+    columns = len(y.shape) - batch - len(p["y_axes"])
+    turned = (
+        *range(batch), *range(batch + rows, batch + rows + columns), *range(batch, batch + rows),
+    )  # fmt: skip
+    if tuple(params["axes"]) != turned:
+        return None
+    swapped = {
+        "x_axes": p["y_axes"], "y_axes": p["x_axes"],
+        "x_batch": p["y_batch"], "y_batch": p["x_batch"],
+    }  # fmt: skip
+    return table.apply(contraction.contract, (y, x), swapped)
+
+
 def _whole(table: Any, operands: tuple[Expression, ...], params: Any) -> Expression | None:
     x = operands[0]
     whole = all(a == 0 and b == n and s == 1 for a, b, s, n in zip(
@@ -231,6 +254,8 @@ IDENTITIES: tuple[Identity, ...] = (
     Identity("same shape, broadcast", "broadcast_to", "always", _same_shape),
     Identity("broadcast of broadcast", "broadcast_to", "always", _rebroadcast),
     Identity("transpose of transpose", "transpose", "always", _in_order),
+    Identity("(x y)^T = y^T x^T", "transpose", "always: the same products are summed",
+             _turned_product),
     Identity("slice of everything", "slice", "always", _whole),
     Identity("cat of one", "cat", "always", _alone),
     Identity("reduction of one", "sum", "the reduced axes have size 1", _over_nothing),
