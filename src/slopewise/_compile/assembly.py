@@ -38,6 +38,7 @@ class Assembler:
         self.counters: dict[Axis, str] = {}
         self.count = 0
         self.kernels: list[tuple[int, Any]] = []
+        self.functions: dict[tuple[str, str], str] = {}
 
     def address(self, buffer: Buffer) -> str:
         """Return the pointer of a buffer, worked out once in the entry block."""
@@ -70,10 +71,7 @@ class Assembler:
         for step in steps:
             self.count += 1
             if isinstance(step, Kernel):
-                self.kernels.append((self.count, step))
-                KernelEmitter(
-                    self.b, step, self.address, self.counters, "%status", self.count
-                ).emit()
+                self._kernel(step)
             elif isinstance(step, Loop):
                 self._loop(step)
             elif isinstance(step, Branch):
@@ -85,6 +83,46 @@ class Assembler:
             else:
                 assert isinstance(step, Call)
                 self._call(step)
+
+    def _kernel(self, kernel: Kernel) -> None:
+        """Write a kernel: in place if its buffers may become registers, else as a function.
+
+        Equal functions are written once: layers of one size share their code.
+        """
+        self.kernels.append((self.count, kernel))
+        touched = kernel.reads() | kernel.writes()
+        if all(b.home.bytes <= ON_STACK for b in touched if b.kind != "register"):
+            KernelEmitter(self.b, kernel, self.address, self.counters, str(self.count)).emit()
+            return
+        buffers: dict[int, Buffer] = {}
+        names: dict[int, str] = {}
+
+        def address(buffer: Buffer) -> str:
+            home = buffer.home
+            if home.number not in names:
+                buffers[home.number] = home
+                names[home.number] = f"%p{len(names)}"
+            return names[home.number]
+
+        inside = Builder(self.module, "", [])
+        counters = {axis: f"%c{i}" for i, axis in enumerate(self.counters)}
+        KernelEmitter(inside, kernel, address, counters, "%number").emit()
+        parameters = [f"ptr %p{i}" for i in range(len(names))]
+        parameters += [f"i64 %c{i}" for i in range(len(counters))]
+        head = f"({', '.join([*parameters, 'i64 %number', 'ptr noalias %status'])})"
+        body = [*inside.entry, *inside.lines]
+        key = (head, "\n".join(body))
+        name = self.functions.get(key)
+        if name is None:
+            name = self.functions[key] = f"kernel_{len(self.functions)}"
+            self.module.functions[name] = [
+                f"define internal void @{name}{head} noinline nounwind {{", "entry:", *body,
+                "  ret void", "}",
+            ]  # fmt: skip
+        given = [f"ptr {self.address(b)}" for b in buffers.values()]
+        given += [f"i64 {c}" for c in self.counters.values()]
+        given += [f"i64 {self.count}", "ptr %status"]
+        self.b.write(f"call void @{name}({', '.join(given)})")
 
     def _loop(self, step: Loop) -> None:
         if step.axis is not None:

@@ -62,13 +62,12 @@ class KernelEmitter:
 
     def __init__(
         self, b: Builder, kernel: Kernel, address: Callable[[Buffer], str],
-        outer: dict[Axis, str], status: str, step: int,
+        outer: dict[Axis, str], number: str,
     ) -> None:  # fmt: skip
         self.b = b
         self.kernel = kernel
         self.address = address
-        self.status = status
-        self.step = step
+        self.number = number  # what the status becomes where a position is out of range
         self.counters: dict[Axis, str | int] = dict(outer)
         self.scopes: list[dict[Any, Any]] = [{}]
         self.flats: dict[Any, Index] = {}
@@ -669,7 +668,7 @@ class KernelEmitter:
                 if mask is not None:
                     bad = b.logical_and(*b.meet(bad, mask))
                 with b.when(b.across("or", bad)):
-                    b.write(f"store i64 {self.step}, ptr {self.status}")
+                    b.write(f"store i64 {self.number}, ptr %status")
                 position = b.select(
                     b.logical_or(b.compare("<", wrapped, 0), b.compare(">=", wrapped, size)),
                     0, wrapped,
@@ -756,7 +755,7 @@ class KernelEmitter:
             if mask is not None:
                 bad = b.logical_and(bad, b.number(False, type_of(BOOL)))
             with b.when(bad):
-                b.write(f"store i64 {-self.step - 1}, ptr {self.status}")
+                b.write(f"store i64 {self.number}, ptr %status")
 
     # --- stores --------------------------------------------------------------------------------
 

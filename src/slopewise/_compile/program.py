@@ -138,8 +138,7 @@ class Executable:
         return results
 
     def _refuse(self, status: int) -> None:
-        number = abs(status + 1) if status < 0 else status
-        kernel = next((k for n, k in self.kernels if n == number), None)
+        kernel = next((k for n, k in self.kernels if n == status), None)
         names = "" if kernel is None else ", ".join(dict.fromkeys(kernel.names))
         line = ""
         for place in () if kernel is None else kernel.places:

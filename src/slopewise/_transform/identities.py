@@ -164,9 +164,7 @@ def _in_order(table: Any, operands: tuple[Expression, ...], params: Any) -> Expr
     return None
 
 
-def _turned_product(
-    table: Any, operands: tuple[Expression, ...], params: Any
-) -> Expression | None:
+def _turned_product(table: Any, operands: tuple[Expression, ...], params: Any) -> Expression | None:
     product = operands[0]
     if product.name != "contract":
         return None
