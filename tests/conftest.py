@@ -1,5 +1,7 @@
 """What every test run shares: hypothesis profiles, a headless matplotlib, one BLAS thread.
 
+No object code is read or kept.
+
 The `ci` profile is fixed: the same examples on every machine and every run.
 """
 
@@ -9,6 +11,7 @@ import os
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ["SLOPEWISE_CACHE"] = "off"  # what is tested is compiled, and nothing is left behind
 
 from hypothesis import settings
 

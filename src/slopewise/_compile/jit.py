@@ -13,6 +13,8 @@ from typing import Any
 
 from llvmlite import binding
 
+from slopewise._compile import cache
+
 llvm: Any = binding
 
 _lock = threading.RLock()
@@ -29,6 +31,11 @@ def processor() -> tuple[str, str]:
     """Return the name of this processor and its features."""
     _start()
     return llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
+
+
+def llvm_version() -> str:
+    """Return the version of LLVM."""
+    return ".".join(str(part) for part in llvm.llvm_version_info)
 
 
 def vector_bytes() -> int:
@@ -48,34 +55,51 @@ def _machine() -> Any:
 
 
 class Code:
-    """Machine code in memory."""
+    """Machine code in memory, from IR or from the cache.
 
-    def __init__(self, ir: str, *, speed: int = 2) -> None:
+    Parameters
+    ----------
+    ir : str
+        A module; its `entry` is what is called.
+    """
+
+    def __init__(self, ir: str) -> None:
+        self.ir = ir
         with _lock:
             _start()
-            machine = _machine()
-            module = llvm.parse_assembly(ir)
-            module.verify()
-            options = llvm.create_pipeline_tuning_options(speed_level=speed)
-            options.loop_vectorization = False
-            options.slp_vectorization = False
-            options.loop_unrolling = False
-            builder = llvm.create_pass_builder(machine, options)
-            builder.getModulePassManager().run(module, builder)
-            self.module = module
-            # The engine takes the machine over, so both are made anew for each code.
-            self.engine = llvm.create_mcjit_compiler(module, machine)
-            self.engine.finalize_object()
+            # The engine takes its machine over, so both are made anew for each code.
+            self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _machine())
+            key = cache.make_key(ir, *processor(), llvm_version())
+            found = cache.load(key)
+            self.cached = found is not None
+            if found is None:
+                found = bytes(_machine().emit_object(self._optimised()))
+                cache.store(key, found)
+            self._engine.add_object_file(llvm.ObjectFileRef.from_data(found))
+            self._engine.finalize_object()
+
+    def _optimised(self) -> Any:
+        """Return the module after LLVM's passes; its own vectorisers and unrollers stay off."""
+        module = llvm.parse_assembly(self.ir)
+        module.verify()
+        options = llvm.create_pipeline_tuning_options(speed_level=2)
+        options.loop_vectorization = False
+        options.slp_vectorization = False
+        options.loop_unrolling = False
+        builder = llvm.create_pass_builder(_machine(), options)
+        builder.getModulePassManager().run(module, builder)
+        return module
 
     def address(self, name: str) -> int:
         """Return where a function starts."""
-        return int(self.engine.get_function_address(name))
+        return int(self._engine.get_function_address(name))
 
     def llvm(self) -> str:
         """Return the optimised IR."""
-        return str(self.module)
+        with _lock:
+            return str(self._optimised())
 
     def assembly(self) -> str:
         """Return the machine code as text."""
         with _lock:
-            return str(_machine().emit_assembly(llvm.parse_assembly(str(self.module))))
+            return str(_machine().emit_assembly(self._optimised()))
