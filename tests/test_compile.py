@@ -786,3 +786,26 @@ def test_a_choice_between_two_numbers() -> None:
     assert sw.compile(lambda v: sw.where(v > 0, 1.0, 3.0))(x).tolist() == [1.0, 3.0, 1.0]
     slope = sw.grad(lambda v: sw.where(v > 0, v * 2, v * 3).sum())
     assert sw.compile(slope)(x).tolist() == [2.0, 3.0, 2.0]
+
+
+COMPOSITIONS: dict[str, Any] = {
+    "log sum exp": lambda x: sw.log(sw.exp(x).sum()),
+    "1 / (1 + exp)": lambda x: 1 / (1 + sw.exp(-x)),
+    "log(1 + exp)": lambda x: sw.log(1 + sw.exp(x)),
+    "log1p(exp)": lambda x: sw.log1p(sw.exp(x)),
+    "log softmax": lambda x: sw.log(sw.softmax(x, 0)),
+    "log sigmoid": lambda x: sw.log(sw.sigmoid(x)),
+    "exp over its sum": lambda x: sw.exp(x) / sw.exp(x).sum(),
+}
+
+
+@pytest.mark.parametrize("name", COMPOSITIONS)
+@pytest.mark.parametrize("x", [[1000.0, 2.0, -800.0], [1e-9, 3.0, 1e200], [-900.0, -901.0, -1e9]])
+def test_compositions_are_as_stable_as_in_eager_code(name: str, x: list[float]) -> None:
+    f = COMPOSITIONS[name]
+    given = np.array(x)
+    np.testing.assert_allclose(sw.compile(f)(given), f(sw.tensor(given)).numpy(), rtol=1e-14)
+    slope = sw.grad(lambda v: f(v).sum())
+    expected = slope(sw.tensor(given)).numpy()
+    assert np.isfinite(expected).all()
+    np.testing.assert_allclose(sw.compile(slope)(given), expected, rtol=1e-13, atol=1e-300)

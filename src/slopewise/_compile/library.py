@@ -23,7 +23,7 @@ _CONTROLS = ("scipy_openblas_{}_num_threads", "openblas_{}_num_threads")
 @cache
 def find_routines() -> Any:
     """Return a table of the addresses of ROUTINES."""
-    from scipy.linalg import cython_blas
+    from scipy.linalg import cython_blas  # pyright: ignore[reportAttributeAccessIssue]
 
     read = ctypes.pythonapi.PyCapsule_GetPointer
     read.restype, read.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]

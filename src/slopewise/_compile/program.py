@@ -72,6 +72,7 @@ class Executable:
         self._kept = [np.ascontiguousarray(b.array) for b in self.constants]
         self._overwritten = self._find_overwritten()
         self._errors: list[BaseException] = []
+        self._arenas: list[tuple[Array, int]] = []
         self._outside = _OUTSIDE(self._call)
         self._routines = find_routines() if _has_products(self.steps) else None
 
@@ -120,14 +121,19 @@ class Executable:
                 results.append(given)
         pointers = [a.ctypes.data for a in (*arrays, *results, *self._kept)]
         table = (ctypes.c_void_p * max(1, len(pointers)))(*pointers)
-        arena = np.empty(self.arena_bytes + 64, np.uint8)
-        start = -arena.ctypes.data % 64 + arena.ctypes.data
+        # A call takes an arena of its own, so that threads may call the same code.
+        try:
+            arena, start = self._arenas.pop()
+        except IndexError:
+            arena = np.empty(self.arena_bytes + 64, np.uint8)
+            start = -arena.ctypes.data % 64 + arena.ctypes.data
         status = ctypes.c_int64(0)
         if self._routines is None:
             self._run(table, start, ctypes.addressof(status), self._outside, None)
         else:
             with one_thread():
                 self._run(table, start, ctypes.addressof(status), self._outside, self._routines)
+        self._arenas.append((arena, start))
         if self._errors:
             raise self._errors.pop()
         if status.value:

@@ -430,7 +430,22 @@ def aval_of(x: Any) -> Aval:
 
 
 def bind_abstract(primitive: Primitive, operands: tuple[Any, ...], params: dict[str, Any]) -> Any:
-    """Record an operation of which an operand has no numbers: everything is kept."""
+    """Record an operation of which an operand has no numbers, or the better way to its result."""
+    remembered = any(isinstance(x, Value) and x._origin is not None for x in operands)
+    if remembered and primitive.recognise is not None and state.recognising:
+        better = primitive.recognise(operands, True)
+        if better is not None:
+            return better[0]
+    result = _record_abstract(primitive, operands, params)
+    if primitive.is_head or (remembered and primitive.is_carrier):
+        result._origin = (Origin(primitive, operands, params), result._storage.version)
+    return result
+
+
+def _record_abstract(
+    primitive: Primitive, operands: tuple[Any, ...], params: dict[str, Any]
+) -> Any:
+    """Record an operation on abstract values: everything is kept."""
     if primitive.pointwise:
         shapes: list[tuple[int, ...]] = [
             x.shape for x in operands if isinstance(x, Value) or is_array(x)
@@ -464,7 +479,7 @@ def bind_abstract(primitive: Primitive, operands: tuple[Any, ...], params: dict[
         # Replaying the graph must not record what was traced without gradients.
         cut = tuple(engine.stop(x) if isinstance(x, Value) else x for x in operands)
         with enable_grad():
-            return bind_abstract(primitive, cut, params)
+            return _record_abstract(primitive, cut, params)
     tracked = tracked and primitive.differentiable
     avals: tuple[Aval, ...] = aval if is_tuple(aval) else (aval,)
     first = avals[0]

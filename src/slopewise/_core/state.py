@@ -21,6 +21,7 @@ class _State(threading.local):
     grad_enabled: bool = True
     default_dtype: np.dtype[Any] = np.dtype(np.float32)
     anomaly: bool = False
+    recognising: bool = True  # whether traced compositions take their better ways
     recorder: Any = None  # what records a compiled function's operations, while it is traced
 
 

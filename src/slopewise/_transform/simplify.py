@@ -199,6 +199,8 @@ class Simplifier(Table):
         graph = self._graphs.get(key)
         if graph is None:
             recorder, state.recorder = state.recorder, None
+            # What a composite is made of must not be recognised as the composite.
+            state.recognising = False
             try:
                 with enable_grad():
                     graph, _ = trace(
@@ -206,6 +208,7 @@ class Simplifier(Table):
                     )
             finally:
                 state.recorder = recorder
+                state.recognising = True
             self._graphs[key] = graph
         return read_graph(graph, self, operands)[0]
 

@@ -321,4 +321,6 @@ def _recogniser(records: list[Recognition]) -> Callable[..., Match]:
 
 
 def _result_shape(operands: tuple[Any, ...]) -> tuple[int, ...]:
-    return np.broadcast_shapes(*(np.shape(getattr(x, "_value", x)) for x in operands))
+    return np.broadcast_shapes(
+        *(x.shape if isinstance(x, Value) else np.shape(x) for x in operands)
+    )
