@@ -1,5 +1,6 @@
 /* Hand-written C for the rows of compiled.py: one thread, built with gcc -O3 -march=native
-   -ffast-math, so that loops over exp, log and log1p become calls of the vector libm.
+   -ffast-math -mprefer-vector-width=512, so that loops over exp, log and log1p become calls of the
+   vector libm.
    Points are taken in blocks that stay in the first cache level; within a block the innermost loop
    runs over points or over a row of fixed length, whichever the compiler turns into vectors. */
 #include <math.h>
@@ -62,7 +63,7 @@ double mixture(long n, const double *restrict alpha, const double *restrict mean
                double *restrict factor_gradient) {
   enum { D = 10, K = 25, F = 55, B = 32 };
   static _Thread_local double L[K][D][D], gL[K][D][D], gM[K][D], Q[K][D][B], t[K][B], xt[D][B];
-  double logdet[K], gA[K] = {0}, top = -INFINITY, total = 0, sum = 0;
+  double logdet[K], gA[K] = {0}, top = -1e300, total = 0, sum = 0;
   memset(gL, 0, sizeof gL);
   memset(gM, 0, sizeof gM);
   for (int k = 0; k < K; k++) {

@@ -4,9 +4,9 @@
     python benchmarks/compiled.py --list        the names of the rows
 
 All contenders run on one thread, by turns, and must agree before anything is timed. A time is the
-median of many calls, after the compilation. The peers are the optional dependency group `bench`
-(`pip install slopewise[bench]`: jax and torch), and gcc builds `baselines.c`; a peer that is
-missing is left out, and a line says so. The table is Markdown. Beside each of our times stands the
+median of many calls, after the compilation. The peers are the dependency group `bench` (jax and
+torch: `pip install --group bench`), and gcc builds `baselines.c`; a peer that is missing is left
+out, and a line says so. The table is Markdown. Beside each of our times stands the
 part of the machine's limit that it reaches: the larger one of flops over the rate of a big matrix
 product and of bytes over the rate of a big copy, both measured in the same run. A working set that
 stays in the cache may pass the latter. A row that misses its goal, or fails, stays in the table.
@@ -28,6 +28,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import formulas
@@ -76,6 +77,17 @@ def measure_machine() -> Machine:
         out = np.empty_like(a)
         rates[dtype] = 2 * n**3 / best_time(lambda a=a, out=out: np.matmul(a, a, out=out), 5)
     return Machine(2 * source.nbytes / copied, rates)
+
+
+def name_processor() -> str:
+    """Return the processor's name and the number of cores, as far as the system tells."""
+    name = platform.machine()
+    information = Path("/proc/cpuinfo")
+    if information.exists():
+        lines = information.read_text().splitlines()
+        names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+        name = " ".join([*names[:1], name])
+    return f"{name}, {os.cpu_count()} cores"
 
 
 def best_time(run: Run, times: int) -> float:
@@ -135,7 +147,7 @@ def describe(contest: Contest, times: dict[str, float], machine: Machine) -> lis
         cells = [contest.work, time_of_ours] if i == 0 else ["", ""]
         if name in times:
             ratio = ours / times[name]
-            cells += [name, in_unit(times[name] / contest.steps), f"{ratio:.3g}"]
+            cells += [name, in_unit(times[name] / contest.steps), f"{ratio:#.3g}"]
             goal = contest.goals.get(name)
             met = "" if goal is None else "met" if ratio <= goal else "missed"
             cells += ["" if goal is None else f"{goal:.3g}", met]
@@ -169,7 +181,7 @@ def main() -> None:
         sys.exit(f"no such row: {', '.join(unknown)}; the rows are {', '.join(ROWS)}")
     peers = find_peers()
     machine = measure_machine()
-    print(f"{time.strftime('%Y-%m-%d')}, {platform.machine()}, Python {platform.python_version()},")
+    print(f"{time.strftime('%Y-%m-%d')}, {name_processor()}, Python {platform.python_version()},")
     print(f"NumPy {np.__version__}, one thread; copy {machine.bandwidth / 1e9:.3g} GB/s,")
     rates = (f"{dtype} {rate / 1e9:.3g} GFLOP/s" for dtype, rate in machine.flops.items())
     print(f"matrix product {', '.join(rates)}.")
@@ -177,7 +189,8 @@ def main() -> None:
         module = getattr(peers, name)
         if module is not None:
             print(f"{name} {module.__version__}.")
-    print(*peers.missing, sep="\n")
+    for line in peers.missing:
+        print(line)
     print("\n| work | Slopewise | against | its time | ratio | goal | | of the limit |")
     print("|---|---|---|---|---|---|---|---|", flush=True)
     for name in options.rows or ROWS:

@@ -30,6 +30,10 @@ def _whole(x: Any) -> Any:
     return shape.slice(x, starts=(0,), stops=x.shape, steps=(1,))
 
 
+def _negated(x: Any) -> Any:
+    return arithmetic.neg(comparison.maximum(x, 0.5))
+
+
 def _product(x: Any) -> Any:
     axes = {"x_axes": (1,), "y_axes": (1,), "x_batch": (), "y_batch": ()}
     return shape.transpose(contraction.contract(x, x * 2, **axes), axes=(1, 0))

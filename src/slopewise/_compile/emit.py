@@ -8,7 +8,7 @@ which `assembly` writes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from math import prod
@@ -16,21 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from slopewise._compile.builder import BOOL, INT64, Builder, Register, type_of
+from slopewise._compile.access import NO_PIECE, Accesses, Piece
+from slopewise._compile.builder import BOOL, INT64, Register, type_of
 from slopewise._compile.loops import (
     Axis,
-    Buffer,
     Fold,
-    Index,
-    Kernel,
-    Store,
-    Term,
-    linearise,
     walk,
 )
-
-Piece = tuple[int, int]  # offset along the vector axis, lanes
-_NO_PIECE: Piece = (0, 1)
 
 
 @dataclass(frozen=True)
@@ -57,70 +49,8 @@ def blocks(size: int, lanes: int, wide: int) -> list[Block]:
     return found
 
 
-class KernelEmitter:
-    """Writes one kernel with a builder; `address` gives the pointer of a buffer."""
-
-    def __init__(
-        self, b: Builder, kernel: Kernel, address: Callable[[Buffer], str],
-        outer: dict[Axis, str], number: str,
-    ) -> None:  # fmt: skip
-        self.b = b
-        self.kernel = kernel
-        self.address = address
-        self.number = number  # what the status becomes where a position is out of range
-        self.counters: dict[Axis, str | int] = dict(outer)
-        self.scopes: list[dict[Any, Any]] = [{}]
-        self.flats: dict[Any, Index] = {}
-        self.merged: dict[Axis, Axis] = {}
-        self.forward: dict[Any, Term] = {}
-        self.vector: Axis | None = None
-        self.tile: Axis | None = None
-        self.axes = list(kernel.axes)
-        self.reduced = set(kernel.reduced)
-        self.stack: list[tuple[str, int]] = []
-
-    # --- what the accesses look like -----------------------------------------------------------
-
-    def flat(self, buffer: Buffer, indices: tuple[Index, ...]) -> Index:
-        key = (buffer.number, tuple(i.key for i in indices))
-        found = self.flats.get(key)
-        if found is None:
-            if len(indices) == len(buffer.shape):
-                found = linearise(indices, buffer.shape)
-            else:
-                found = indices[0]
-            self.flats[key] = found
-        return found
-
-    def accesses(self) -> list[tuple[Index, int]]:
-        """Return the flat index and the weight of every access."""
-        found: list[tuple[Index, int]] = []
-        for term in walk(self.kernel.roots()):
-            if term.kind == "load" and self._forwarded(term) is None:
-                found.append((self.flat(*term.data), 2))
-        written: list[Store | Fold] = [*self.kernel.stores, *self.kernel.folds]
-        for each in written:
-            if each.buffer.kind != "register":
-                found.append((self.flat(each.buffer, each.indices), 3))
-        return found
-
-    def _forwarded(self, term: Term) -> Term | None:
-        buffer, indices = term.data
-        return self.forward.get((buffer.number, tuple(i.key for i in indices)))
-
-    def axes_of(self, term: Term) -> set[Axis]:
-        return {self.merged.get(a, a) for a in term.axes}
-
-    def coefficients(self, index: Index) -> dict[Axis, int]:
-        """Return the factor of each loop in an index, after loops were merged."""
-        found: dict[Axis, int] = {}
-        for axis, k in index.terms:
-            home = self.merged.get(axis)
-            if home is None:
-                found[axis] = k
-            else:
-                found[home] = min(found.get(home, k), k)
-        return found
+class KernelEmitter(Accesses):
+    """Writes one kernel: the vector axis, the tiles and the order of its loops."""
 
     def merge_axes(self) -> None:
         """Merge neighbouring loops that every access walks through as one."""
@@ -230,7 +160,7 @@ class KernelEmitter:
 
     def _vector_blocks(self, terms: int, wide: int) -> list[Block]:
         if self.vector is None:
-            return [Block(0, 0, 1, (_NO_PIECE,))]
+            return [Block(0, 0, 1, (NO_PIECE,))]
         del terms
         return blocks(self.vector.size, self.lanes_for(), wide)
 
@@ -239,7 +169,7 @@ class KernelEmitter:
         count = len(walk(kernel.roots()))
         outer = [a for a in self.axes if a is not self.vector]
         cut = self._vector_blocks(count, 4 if count <= 8 else 2 if count <= 24 else 1)
-        self.hoist(set(), [0], [_NO_PIECE])
+        self.hoist(set(), [0], [NO_PIECE])
         self._open(outer, lambda: self._each_block(self.vector, cut, self._map_body))
 
     def _map_body(self, pieces: Sequence[Piece]) -> None:
@@ -269,7 +199,7 @@ class KernelEmitter:
         """Set a loop's counter, with a scope of its own, while `inside` writes."""
         self.counters[axis] = counter
         self.scopes.append({})
-        self.hoist({a for a in self.counters}, [0], [_NO_PIECE])
+        self.hoist({a for a in self.counters}, [0], [NO_PIECE])
         inside()
         self.scopes.pop()
         del self.counters[axis]
@@ -340,7 +270,7 @@ class KernelEmitter:
         self.tile = tile
         cut = self._vector_blocks(count, wide)
         tiles = [Block(0, 0, 1, ((0, 1),))] if tile is None else blocks(tile.size, 1, rows)
-        self.hoist(set(), [0], [_NO_PIECE])
+        self.hoist(set(), [0], [NO_PIECE])
 
         def across(tile_pieces: Sequence[Piece]) -> None:
             at = [o for o, _ in tile_pieces]
@@ -419,7 +349,7 @@ class KernelEmitter:
         """Fold over the vector axis: the lanes are folded at the end."""
         widths = sorted({p for block in cut for p in enumerate_pieces(block)})
         memory = self._accumulators(tiles, widths)
-        self.hoist(set(self.counters), tiles, [_NO_PIECE])
+        self.hoist(set(self.counters), tiles, [NO_PIECE])
 
         def body(pieces: Sequence[Piece]) -> None:
             for m in tiles:
@@ -446,7 +376,7 @@ class KernelEmitter:
                     one = self.b.across(fold.operation, part)
                     total = one if total is None else self._combine(fold.operation, total, one)
                 assert total is not None
-                self._write(fold.buffer, fold.indices, total, m, _NO_PIECE)
+                self._write(fold.buffer, fold.indices, total, m, NO_PIECE)
 
     def _emit_positions(self) -> None:
         """Write argmax and argmin: the first best element; a NaN is better than all numbers."""
@@ -523,303 +453,6 @@ class KernelEmitter:
                 self._open([axis], body)
 
         self._open(outer, lambda: self._each_block(self.vector, cut, across))
-
-    # --- values --------------------------------------------------------------------------------
-
-    def hoist(self, known: Iterable[Axis], tiles: Sequence[int], pieces: Sequence[Piece]) -> None:
-        """Write what depends on the loops opened so far and on no other."""
-        open_axes = set(self.counters) | set(known)
-        pending = [t for t in self.kernel.roots()]
-        seen: set[int] = set()
-        while pending:
-            term = pending.pop()
-            if term.number in seen or term.kind == "number":
-                continue
-            seen.add(term.number)
-            if term.kind == "load":
-                forwarded = self._forwarded(term)
-                if forwarded is not None:
-                    pending.append(forwarded)
-                    continue
-            needed = self.axes_of(term)
-            if needed <= open_axes:
-                for m in tiles:
-                    for piece in pieces:
-                        self.value(term, m, piece)
-            elif term.kind != "inside":
-                pending.extend(term.operands)
-
-    def value(self, term: Term, m: int, piece: Piece, mask: Register | None = None) -> Register:
-        """Return the register of a term for a row of the tile and a piece of the vector axis."""
-        if term.kind == "number":
-            return self.b.number(term.data, type_of(term.dtype))
-        axes = self.axes_of(term)
-        key = (
-            term.number,
-            m if self.tile in axes else 0,
-            piece if self.vector in axes else _NO_PIECE,
-            None if mask is None else mask.text,
-        )
-        for scope in reversed(self.scopes):
-            found = scope.get(key)
-            if found is not None:
-                return found
-        made = self._make(term, m, piece, mask)
-        self.scopes[-1][key] = made
-        return made
-
-    def _make(self, term: Term, m: int, piece: Piece, mask: Register | None) -> Register:
-        b = self.b
-        if term.kind == "load":
-            forwarded = self._forwarded(term)
-            if forwarded is not None:
-                return self.value(forwarded, m, piece, mask)
-            return self._load(term, m, piece, mask)
-        if term.kind == "index":
-            return self._index(term.data, m, piece)
-        if term.kind == "inside":
-            return self._inside(term, m, piece, mask)
-        body, params, _ = term.data
-        operands = [self.value(o, m, piece, mask) for o in term.operands]
-        lanes = max((o.type.lanes for o in operands), default=1)
-        del lanes
-        made = body(b, *operands, **params)
-        if not isinstance(made, Register):
-            made = b.number(made, type_of(term.dtype))
-        if made.type.dtype != term.dtype:
-            made = b.cast(made, term.dtype)
-        return made
-
-    def _inside(self, term: Term, m: int, piece: Piece, mask: Register | None) -> Register:
-        b = self.b
-        condition: Register | None = None
-        for index, low, high in term.data:
-            position = self._index(index, m, piece)
-            bounds = index.bounds()
-            if bounds is None or bounds[0] < low:
-                part = b.compare(">=", position, low)
-                condition = part if condition is None else b.logical_and(condition, part)
-            if bounds is None or bounds[1] >= high:
-                part = b.compare("<", position, high)
-                condition = part if condition is None else b.logical_and(condition, part)
-        assert condition is not None
-        inner, outer = term.operands
-        narrowed = condition if mask is None else b.logical_and(*b.meet(mask, condition))
-        x = self.value(inner, m, piece, narrowed)
-        y = self.value(outer, m, piece, mask)
-        return b.select(condition, x, y)
-
-    def _counter(self, axis: Axis, m: int, piece: Piece) -> Any:
-        """Return the number of the first lane of an axis."""
-        counter = self.counters[axis]
-        if axis is self.tile:
-            return self.b.index_add(counter, m)
-        if axis is self.vector:
-            return self.b.index_add(counter, piece[0])
-        return counter
-
-    def _scalar_index(self, index: Index, m: int, piece: Piece) -> tuple[Any, int]:
-        """Return the part of an index that is not computed, at the first lane, and its stride."""
-        key = ("at", index.key, m, piece)
-        for scope in reversed(self.scopes):
-            found = scope.get(key)
-            if found is not None:
-                return found
-        b = self.b
-        total: Any = 0
-        constant = index.constant
-        stride = 0
-        for axis, k in self.coefficients(index).items():
-            if axis is self.tile:
-                constant += k * m
-            elif axis is self.vector:
-                constant += k * piece[0]
-                stride = k
-            total = b.index_add(total, b.index_mul(self.counters[axis], k))
-        made = (b.index_add(total, constant), stride)
-        self.scopes[-1][key] = made
-        return made
-
-    def _index(self, index: Index, m: int, piece: Piece) -> Register:
-        """Return an index as a number, one for each lane where it differs."""
-        b = self.b
-        start, stride = self._scalar_index(index, m, piece)
-        lanes = piece[1]
-        value = Register(str(start), type_of(INT64))
-        if stride and lanes > 1:
-            steps = ", ".join(f"i64 {i * stride}" for i in range(lanes))
-            value = b.add(b.splat(value, lanes), Register(f"<{steps}>", type_of(INT64, lanes)))
-        for term, k in index.computed:
-            value = b.add(*b.meet(value, b.mul(self.value(term, m, piece), k)))
-        return value
-
-    def _checked_flat(self, buffer: Buffer, indices: tuple[Index, ...], m: int, piece: Piece,
-                      mask: Register | None) -> Register:  # fmt: skip
-        """Return the flat index with computed positions checked; a bad one sets the status."""
-        b = self.b
-        total: Register | None = None
-        stride = 1
-        shape = buffer.shape if len(indices) == len(buffer.shape) else (buffer.size,)
-        for index, size in zip(reversed(indices), reversed(shape), strict=True):
-            position = self._index(index, m, piece)
-            if index.computed:
-                wrapped = b.select(b.compare("<", position, 0), b.add(position, size), position)
-                bad = b.logical_or(b.compare("<", wrapped, 0), b.compare(">=", wrapped, size))
-                if mask is not None:
-                    bad = b.logical_and(*b.meet(bad, mask))
-                with b.when(b.across("or", bad)):
-                    b.write(f"store i64 {self.number}, ptr %status")
-                position = b.select(
-                    b.logical_or(b.compare("<", wrapped, 0), b.compare(">=", wrapped, size)),
-                    0, wrapped,
-                )  # fmt: skip
-            part = b.mul(position, stride)
-            total = part if total is None else b.add(*b.meet(total, part))
-            stride *= size
-        assert total is not None
-        return total
-
-    def _load(self, term: Term, m: int, piece: Piece, mask: Register | None) -> Register:
-        b = self.b
-        buffer, indices = term.data
-        base = self.address(buffer)
-        flat = self.flat(buffer, indices)
-        if flat.computed:
-            places = self._checked_flat(buffer, indices, m, piece, mask)
-            if places.type.lanes > 1:
-                return self._gather(base, places, buffer.dtype, mask)
-            if mask is not None and mask.type.lanes == 1:
-                places = b.select(mask, places, 0)
-            return b.load(type_of(buffer.dtype), b.address(base, places.text, buffer.dtype))
-        start, stride = self._scalar_index(flat, m, piece)
-        lanes = piece[1]
-        if b.module.checked:
-            self._check_range(buffer, start, stride, lanes, mask)
-        if stride == 0 or lanes == 1:
-            if mask is None:
-                return b.load(type_of(buffer.dtype), b.address(base, start, buffer.dtype))
-            if mask.type.lanes == 1:
-                chosen = b.select(mask, Register(str(start), type_of(INT64)), 0)
-                return b.load(type_of(buffer.dtype), b.address(base, chosen.text, buffer.dtype))
-            return self._gather(
-                base, b.splat(Register(str(start), type_of(INT64)), lanes), buffer.dtype, mask
-            )
-        if stride == 1 and mask is None:
-            return b.load(type_of(buffer.dtype, lanes), b.address(base, start, buffer.dtype))
-        if mask is None and lanes <= 4:
-            return self._pick(base, start, stride, lanes, buffer.dtype)
-        return self._gather(base, self._index(flat, m, piece), buffer.dtype, mask)
-
-    def _pick(self, base: str, start: Any, stride: int, lanes: int, dtype: Any) -> Register:
-        """Load a few strided elements one by one."""
-        b = self.b
-        found = Register("poison", type_of(dtype, lanes))
-        for i in range(lanes):
-            one = b.load(type_of(dtype), b.address(base, b.index_add(start, i * stride), dtype))
-            found = b.insert(found, one, i)
-        return found
-
-    def _gather(self, base: str, places: Register, dtype: Any, mask: Register | None) -> Register:
-        b = self.b
-        lanes = places.type.lanes
-        if mask is not None:
-            mask = b.splat(mask, lanes)
-        if dtype == BOOL:
-            raw = self._gather(base, places, np.dtype(np.int8), mask)
-            return b.truth(raw)
-        type = type_of(dtype, lanes)
-        pointers = b.pointer(
-            f"getelementptr {type.element}, ptr {base}, {places.type} {places.text}"
-        )
-        full = f"llvm.masked.gather.{type.suffix}.v{lanes}p0"
-        b.module.declare(
-            full,
-            f"declare {type.text} @{full}(<{lanes} x ptr>, i32, <{lanes} x i1>, {type.text})",
-        )
-        on = "splat (i1 true)" if mask is None else mask.text
-        return b.name_value(
-            f"call {type.text} @{full}(<{lanes} x ptr> {pointers}, i32 {type.bytes},"
-            f" <{lanes} x i1> {on}, {type.text} zeroinitializer)",
-            type,
-        )
-
-    def _check_range(
-        self, buffer: Buffer, start: Any, stride: int, lanes: int, mask: Register | None
-    ) -> None:
-        """Stop with a status where an access would leave its buffer (debug mode)."""
-        b = self.b
-        last = b.index_add(start, stride * (lanes - 1))
-        for at in (start, last):
-            where = Register(str(at), type_of(INT64))
-            bad = b.logical_or(b.compare("<", where, 0), b.compare(">=", where, buffer.size))
-            if mask is not None:
-                bad = b.logical_and(bad, b.number(False, type_of(BOOL)))
-            with b.when(bad):
-                b.write(f"store i64 {self.number}, ptr %status")
-
-    # --- stores --------------------------------------------------------------------------------
-
-    def _store(self, store: Store, m: int, piece: Piece) -> None:
-        if store.buffer.kind == "register":
-            return
-        value = self.value(store.term, m, piece)
-        if value.type.dtype != store.buffer.dtype:
-            value = self.b.cast(value, store.buffer.dtype)
-        self._write(store.buffer, store.indices, value, m, piece, store.add)
-
-    def _write(
-        self, buffer: Buffer, indices: tuple[Index, ...], value: Register, m: int, piece: Piece,
-        add: bool = False,
-    ) -> None:  # fmt: skip
-        b = self.b
-        base = self.address(buffer)
-        flat = self.flat(buffer, indices)
-        if flat.computed:
-            places = self._checked_flat(buffer, indices, m, piece, None)
-            stride = 1 if self.vector in self.coefficients(flat) else 0
-            start: Any = b.extract(places, 0).text
-            if any(self.vector in self.axes_of(t) for t, _ in flat.computed):
-                self._spread(base, places, value, buffer.dtype, add)
-                return
-        else:
-            start, stride = self._scalar_index(flat, m, piece)
-        if b.module.checked:
-            self._check_range(buffer, start, stride, piece[1], None)
-        if stride == 1 or value.type.lanes == piece[1] == 1:
-            value = b.splat(value, piece[1])
-            pointer = b.address(base, start, buffer.dtype)
-            if add:
-                value = self._added(b.load(value.type, pointer), value)
-            b.store(value, pointer)
-            return
-        if stride == 0:
-            value = b.extract(value, 0)
-            pointer = b.address(base, start, buffer.dtype)
-            if add:
-                value = self._added(b.load(value.type, pointer), value)
-            b.store(value, pointer)
-            return
-        value = b.splat(value, piece[1])
-        for i in range(piece[1]):
-            one = b.extract(value, i)
-            pointer = b.address(base, b.index_add(start, i * stride), buffer.dtype)
-            if add:
-                one = self._added(b.load(one.type, pointer), one)
-            b.store(one, pointer)
-
-    def _added(self, old: Register, value: Register) -> Register:
-        return self.b.logical_or(old, value) if old.type.dtype == BOOL else self.b.add(old, value)
-
-    def _spread(self, base: str, places: Register, value: Register, dtype: Any, add: bool) -> None:
-        """Store lanes one by one, in order, so that the last of equal places stays."""
-        b = self.b
-        value = b.splat(value, places.type.lanes)
-        for i in range(places.type.lanes):
-            pointer = b.address(base, b.extract(places, i).text, dtype)
-            one = b.extract(value, i)
-            if add:
-                one = self._added(b.load(one.type, pointer), one)
-            b.store(one, pointer)
 
 
 def enumerate_pieces(block: Block) -> list[Piece]:

@@ -27,7 +27,8 @@ from slopewise._compile.loops import (
     reads_same_element,
 )
 from slopewise._compile.memory import plan
-from slopewise._compile.schedule import Scheduler, drop_unread
+from slopewise._compile.registers import drop_unread
+from slopewise._compile.schedule import Scheduler
 from slopewise._core.quiet import hush, restore
 from slopewise._core.source import locate
 from slopewise._core.trace import Graph

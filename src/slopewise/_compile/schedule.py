@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from itertools import pairwise
 from math import prod
 from typing import Any
 
@@ -27,17 +26,16 @@ from slopewise._compile.loops import (
     Kernel,
     Loop,
     Pool,
-    Product,
     Shape,
     Split,
     Store,
     Term,
     Words,
     cost_of,
-    linearise,
     reads_same_element,
     walk,
 )
+from slopewise._compile.products import match_product
 from slopewise._compile.reading import (
     FOLDS,
     UNROLLED,
@@ -705,129 +703,9 @@ class Scheduler:
         self._add(Branch(condition, *branches))
 
 
-def match_product(
-    out: Buffer, axes: Sequence[Axis], indices: Sequence[Index], term: Term
-) -> Product | None:
-    """Return a fold of products as one matrix product, if the BLAS can read its operands."""
-    x, y = term.operands
-    if x.kind != "load" or y.kind != "load":
-        return None
-    places = [_strides(t.data[0], t.data[1]) for t in (x, y)]
-    home = linearise(indices, out.shape)
-    if places[0] is None or places[1] is None or home.computed:
-        return None
-    if any(a not in axes for _, steps in (places[0], places[1]) for a in steps):
-        return None
-    (x_at, x_steps), (y_at, y_steps) = places[0], places[1]
-    out_steps = dict(home.terms)
-    groups: dict[str, list[Axis]] = {"batch": [], "m": [], "n": [], "k": []}
-    for axis in axes:
-        key = (axis in x_steps, axis in y_steps, axis in out_steps)
-        kind = {
-            (True, True, True): "batch", (True, False, True): "m", (False, True, True): "n",
-            (True, True, False): "k",
-        }.get(key)  # fmt: skip
-        if kind is None:
-            return None
-        groups[kind].append(axis)
-    merged = {
-        kind: _merge(members, (x_steps, y_steps, out_steps)) for kind, members in groups.items()
-    }
-    batch, m, n, k = (merged[kind] for kind in ("batch", "m", "n", "k"))
-    if batch is None or m is None or n is None or k is None or min(m[0], n[0], k[0]) < 2:
-        return None
-    if n[3] != 1 or m[3] < n[0]:
-        return None
-    if not (_readable(m[1], k[1], m[0], k[0]) and _readable(k[2], n[2], k[0], n[0])):
-        return None
-    return Product(
-        out, x.data[0], y.data[0], (batch[0], m[0], n[0], k[0]),
-        (x_at, batch[1], m[1], k[1]), (y_at, batch[2], k[2], n[2]), (batch[3], m[3]),
-    )  # fmt: skip
-
-
-def _strides(buffer: Buffer, indices: Sequence[Index]) -> tuple[Index, dict[Axis, int]] | None:
-    """Return the offset of an access, and its stride along each axis of the domain."""
-    flat = linearise(indices, buffer.shape) if len(indices) == len(buffer.shape) else indices[0]
-    return None if flat.computed else (Index(flat.constant), dict(flat.terms))
-
-
-def _merge(
-    members: Sequence[Axis], steps: tuple[dict[Axis, int], ...]
-) -> tuple[int, int, int, int] | None:
-    """Return size and strides of several axes as one; None where they do not join."""
-    if not members:
-        return (1, 0, 0, 0)
-    known = next(s for s in steps if all(a in s for a in members))
-    ordered = sorted(members, key=lambda a: -known[a])
-    for outer, inner in pairwise(ordered):
-        for each in steps:
-            if outer in each and each[outer] != each[inner] * inner.size:
-                return None
-    last = ordered[-1]
-    return (prod(a.size for a in members), *(s.get(last, 0) for s in steps))  # type: ignore[return-value]
-
-
-def _readable(row: int, column: int, rows: int, columns: int) -> bool:
-    """Return whether the BLAS can read a matrix with these strides."""
-    return (column == 1 and row >= columns) or (row == 1 and column >= rows)
-
-
 def _multiply(b: Any, x: Any, y: Any) -> Any:
     return b.mul(x, y)
 
 
 def _conjoin(b: Any, x: Any, y: Any) -> Any:
     return b.logical_and(x, y)
-
-
-def drop_unread(steps: Sequence[Any], kept: set[int]) -> None:
-    """Keep in registers what no other step reads; drop kernels that are left with nothing."""
-    readers: dict[int, set[int]] = {}
-
-    def note(inside: Sequence[Any]) -> None:
-        for step in inside:
-            if isinstance(step, Loop):
-                note(step.checks)
-                note(step.body)
-                if step.test is not None:
-                    readers.setdefault(step.test.home.number, set()).add(-1)
-            elif isinstance(step, Branch):
-                note(step.taken)
-                note(step.other)
-                readers.setdefault(step.condition.home.number, set()).add(-1)
-            else:
-                for buffer in _reads_beyond(step):
-                    readers.setdefault(buffer.home.number, set()).add(id(step))
-
-    note(steps)
-
-    def mark(inside: Sequence[Any]) -> None:
-        for step in inside:
-            if isinstance(step, Loop):
-                mark(step.checks)
-                mark(step.body)
-            elif isinstance(step, Branch):
-                mark(step.taken)
-                mark(step.other)
-            elif isinstance(step, Kernel) and step.running is None and not step.ordered:
-                for store in step.stores:
-                    home = store.buffer.home.number
-                    if home not in readers and home not in kept:
-                        store.buffer.kind = "register"
-
-    mark(steps)
-
-
-def _reads_beyond(step: Any) -> set[Buffer]:
-    """Return the buffers that a step reads from memory (not what it has just computed)."""
-    if not isinstance(step, Kernel):
-        return step.reads()
-    written = {(s.buffer.number, tuple(i.key for i in s.indices)) for s in step.stores if not s.add}
-    found: set[Buffer] = set()
-    for term in walk(step.roots()):
-        if term.kind == "load":
-            buffer, indices = term.data
-            if (buffer.number, tuple(i.key for i in indices)) not in written:
-                found.add(buffer)
-    return found

@@ -1,0 +1,64 @@
+"""Which results stay in registers: those that only their own kernel reads.
+
+Invariant: a buffer that is marked is neither written nor read in memory. It is separate because it
+looks at all steps at once, when they are all there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from slopewise._compile.loops import Branch, Buffer, Kernel, Loop, walk
+
+
+def drop_unread(steps: Sequence[Any], kept: set[int]) -> None:
+    """Keep in registers what no other step reads; drop kernels that are left with nothing."""
+    readers: dict[int, set[int]] = {}
+
+    def note(inside: Sequence[Any]) -> None:
+        for step in inside:
+            if isinstance(step, Loop):
+                note(step.checks)
+                note(step.body)
+                if step.test is not None:
+                    readers.setdefault(step.test.home.number, set()).add(-1)
+            elif isinstance(step, Branch):
+                note(step.taken)
+                note(step.other)
+                readers.setdefault(step.condition.home.number, set()).add(-1)
+            else:
+                for buffer in _reads_beyond(step):
+                    readers.setdefault(buffer.home.number, set()).add(id(step))
+
+    note(steps)
+
+    def mark(inside: Sequence[Any]) -> None:
+        for step in inside:
+            if isinstance(step, Loop):
+                mark(step.checks)
+                mark(step.body)
+            elif isinstance(step, Branch):
+                mark(step.taken)
+                mark(step.other)
+            elif isinstance(step, Kernel) and step.running is None and not step.ordered:
+                for store in step.stores:
+                    home = store.buffer.home.number
+                    if home not in readers and home not in kept:
+                        store.buffer.kind = "register"
+
+    mark(steps)
+
+
+def _reads_beyond(step: Any) -> set[Buffer]:
+    """Return the buffers that a step reads from memory (not what it has just computed)."""
+    if not isinstance(step, Kernel):
+        return step.reads()
+    written = {(s.buffer.number, tuple(i.key for i in s.indices)) for s in step.stores if not s.add}
+    found: set[Buffer] = set()
+    for term in walk(step.roots()):
+        if term.kind == "load":
+            buffer, indices = term.data
+            if (buffer.number, tuple(i.key for i in indices)) not in written:
+                found.add(buffer)
+    return found
