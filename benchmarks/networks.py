@@ -1,7 +1,8 @@
 """Rows of `compiled` that are networks: training loops and a recurrent gradient, in float32.
 
-Invariant: a call trains from the same start for every contender. Ours and JAX's loop over pure
-functions of the parameters inside compiled code; PyTorch's is the usual eager loop.
+Invariant: a call trains from the same start for every contender. Ours and JAX's are pure
+functions of the parameters, and ours loops inside compiled code; JAX does too, or loops in Python
+over a compiled step where that is quicker for it. PyTorch's is the usual eager loop.
 """
 
 from __future__ import annotations
@@ -66,6 +67,22 @@ def train_with_sgd(
         return loop(0, steps, step, parameters)
 
     return train
+
+
+def jax_training(
+    jax: Any, step: Callable[..., Any], steps: int, start: Any, x: np.ndarray, y: np.ndarray
+) -> Callable[[], Any]:
+    """Return a Python loop over a jitted step, where XLA is slower inside `fori_loop`."""
+    jitted = jax.jit(step)
+    first, *batch = jax.tree_util.tree_map(jax.numpy.asarray, (start, x, y))
+
+    def run() -> Any:
+        carry = first
+        for _ in range(steps):
+            carry = jitted(carry, *batch)
+        return jax.block_until_ready(carry)
+
+    return run
 
 
 def torch_training(
@@ -171,48 +188,48 @@ def wide_network(peers: Peers) -> Contest:
         flops=flops * batch * steps,
     )  # fmt: skip
 
-    def train(library: Any, m: Any, loop: Any, loss: Any) -> Any:
+    def make_step(library: Any, m: Any, activation: Any, cross_entropy: Any) -> Any:
+        def loss(ps: Any, x: Any, y: Any) -> Any:
+            return cross_entropy(forward(ps, x, activation), y)
+
         gradient = library.grad(loss)
 
-        def run(parameters: Any, x: Any, y: Any) -> Any:
-            def step(_: Any, carry: Any) -> Any:
-                ps, means, squares, powers = carry
-                gs = gradient(ps, x, y)
-                means = tuple(0.9 * a + 0.1 * g for a, g in zip(means, gs, strict=True))
-                squares = tuple(0.999 * a + 0.001 * g * g for a, g in zip(squares, gs, strict=True))
-                powers = (0.9 * powers[0], 0.999 * powers[1])
-                size, root = rate / (1 - powers[0]), 1 / m.sqrt(1 - powers[1])
-                ps = tuple(
-                    p - size * a / (m.sqrt(s) * root + 1e-8)
-                    for p, a, s in zip(ps, means, squares, strict=True)
-                )
-                return ps, means, squares, powers
+        def step(carry: Any, x: Any, y: Any) -> Any:
+            ps, means, squares, powers = carry
+            gs = gradient(ps, x, y)
+            means = tuple(0.9 * a + 0.1 * g for a, g in zip(means, gs, strict=True))
+            squares = tuple(0.999 * a + 0.001 * g * g for a, g in zip(squares, gs, strict=True))
+            powers = (0.9 * powers[0], 0.999 * powers[1])
+            size, root = rate / (1 - powers[0]), 1 / m.sqrt(1 - powers[1])
+            ps = tuple(
+                p - size * a / (m.sqrt(s) * root + 1e-8)
+                for p, a, s in zip(ps, means, squares, strict=True)
+            )
+            return ps, means, squares, powers
 
-            zeros = tuple(m.zeros_like(p) for p in parameters)
-            one = np.array(1, np.float32)
-            powers = (m.asarray(one), m.asarray(one))
-            return loop(0, steps, step, (parameters, zeros, zeros, powers))[0]
+        return step
 
-        return run
-
-    def make(activation: Any, cross_entropy: Any) -> Any:
-        return lambda ps, x, y: cross_entropy(forward(ps, x, activation), y)
-
-    loss = make(sw.relu, functional.cross_entropy)
-    contest.add_ours(train(sw, sw, sw.fori_loop, loss), parameters, x, y)
-    contest.add_jax(
-        peers, 1.0,
-        lambda jax, m: train(
-            jax, m, jax.lax.fori_loop, make(jax.nn.relu, jax_cross_entropy(jax))
-        ),
-        parameters, x, y,
+    ours = make_step(sw, sw, sw.relu, functional.cross_entropy)
+    zeros, one = tuple(np.zeros_like(p) for p in parameters), np.array(1, np.float32)
+    start = (parameters, zeros, zeros, (one, one))
+    contest.add_ours(
+        lambda carry, x, y: sw.fori_loop(0, steps, lambda _, c: ours(c, x, y), carry)[0],
+        start, x, y,
     )  # fmt: skip
+    if (jax := peers.jax) is not None:
+        step = make_step(jax, jax.numpy, jax.nn.relu, jax_cross_entropy(jax))
+        run = jax_training(jax, step, steps, start, x, y)
+        contest.add("JAX", lambda: run()[0], 1.0)
     if (torch := peers.torch) is not None:
-        run = torch_training(
-            torch, make(torch.relu, torch.nn.functional.cross_entropy), parameters,
-            [(x, y)] * steps, lambda ps: torch.optim.Adam(ps, lr=rate),
+
+        def torch_loss(ps: Any, x: Any, y: Any) -> Any:
+            return torch.nn.functional.cross_entropy(forward(ps, x, torch.relu), y)
+
+        trained = torch_training(
+            torch, torch_loss, parameters, [(x, y)] * steps,
+            lambda ps: torch.optim.Adam(ps, lr=rate),
         )  # fmt: skip
-        contest.add("PyTorch", run, 0.9)
+        contest.add("PyTorch", trained, 0.9)
     return contest
 
 
@@ -255,9 +272,13 @@ def convolutional_network(peers: Peers) -> Contest:
             lambda x, w: jax.lax.conv_general_dilated(x, w, (1, 1), "SAME"), jax.nn.relu, pool,
             jax_cross_entropy(jax),
         )  # fmt: skip
-        return train_with_sgd(jax.grad, jax.lax.fori_loop, loss, steps, rate)
+        return train_with_sgd(
+            jax.grad, lambda first, last, step, ps: step(first, ps), loss, 1, rate
+        )
 
-    contest.add_jax(peers, 1.0, in_jax, parameters, x, y)
+    if (jax := peers.jax) is not None:
+        step = in_jax(jax, jax.numpy)
+        contest.add("JAX", jax_training(jax, step, steps, parameters, x, y), 1.0)
     if (torch := peers.torch) is not None:
         peer = torch.nn.functional
 

@@ -809,3 +809,29 @@ def test_compositions_are_as_stable_as_in_eager_code(name: str, x: list[float]) 
     expected = slope(sw.tensor(given)).numpy()
     assert np.isfinite(expected).all()
     np.testing.assert_allclose(sw.compile(slope)(given), expected, rtol=1e-13, atol=1e-300)
+
+
+class TestFailures:
+    def test_an_index_out_of_range_names_the_line(self) -> None:
+        pick = sw.compile(lambda x, i: x[i])
+        x = np.arange(5.0)
+        assert pick(x, np.array([-1, 2])).tolist() == [4.0, 2.0]
+        with pytest.raises(sw.errors.IndexRangeError, match=r"lambda x, i: x\[i\]"):
+            pick(x, np.array([1, 7]))
+        with pytest.raises(sw.errors.IndexRangeError):
+            pick(x, np.array([1, -6]))
+        assert pick(x, np.array([1, 2])).tolist() == [1.0, 2.0]
+
+    def test_a_class_number_out_of_range(self) -> None:
+        loss = sw.compile(lambda x, y: sw.nn.functional.cross_entropy(x, y))
+        with pytest.raises(sw.errors.IndexRangeError):
+            loss(np.zeros((3, 4)), np.array([0, 4, 1]))
+
+    def test_a_routine_that_fails_tells_why(self) -> None:
+        with pytest.raises(sw.errors.ShapeError, match="Singular matrix\n  at test_compile"):
+            sw.compile(sw.linalg.inv)(np.zeros((2, 2)))
+
+    def test_what_cannot_be_addressed_is_refused(self) -> None:
+        outer = sw.compile(lambda x: (x[:, None] * x[None, :]).cumsum(0)[-1].sum())
+        with pytest.raises(sw.errors.ShapeError, match="cumsum"):
+            outer(np.ones(3_000_000))

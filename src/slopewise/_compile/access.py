@@ -233,16 +233,13 @@ class Accesses:
         for index, size in zip(reversed(indices), reversed(shape), strict=True):
             position = self._index(index, m, piece)
             if index.computed:
-                wrapped = b.select(b.compare("<", position, 0), b.add(position, size), position)
-                bad = b.logical_or(b.compare("<", wrapped, 0), b.compare(">=", wrapped, size))
+                # Indices run from 0: the front has settled negative ones.
+                bad = b.logical_or(b.compare("<", position, 0), b.compare(">=", position, size))
+                position = b.select(bad, 0, position)
                 if mask is not None:
                     bad = b.logical_and(*b.meet(bad, mask))
                 with b.when(b.across("or", bad)):
                     b.write(f"store i64 {self.number}, ptr %status")
-                position = b.select(
-                    b.logical_or(b.compare("<", wrapped, 0), b.compare(">=", wrapped, size)),
-                    0, wrapped,
-                )  # fmt: skip
             part = b.mul(position, stride)
             total = part if total is None else b.add(*b.meet(total, part))
             stride *= size

@@ -34,9 +34,10 @@ from slopewise._core.source import locate
 from slopewise._core.trace import Graph
 from slopewise._core.value import is_tuple
 from slopewise._transform.simplify import simplify
-from slopewise.errors import IndexRangeError, SlopewiseError
+from slopewise.errors import IndexRangeError, ShapeError, SlopewiseError
 
 Array = np.ndarray[Any, Any]
+_LARGEST = 1 << 46  # bytes of scratch memory that no machine has
 _OUTSIDE = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_void_p)
 _RUN = ctypes.CFUNCTYPE(
     None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, _OUTSIDE, ctypes.c_void_p
@@ -60,6 +61,7 @@ class Executable:
         self.steps = scheduler.steps
         drop_unread(self.steps, {b.number for b in self.outputs})
         self.arena_bytes = plan(self.steps)
+        self._refuse_if_too_large()
         self.constants = [b for b in pool.buffers if b.kind == "constant" and b.array is not None]
         slots = {b.number: i for i, b in enumerate((*self.inputs, *self.outputs, *self.constants))}
         self.calls: list[Call] = []
@@ -76,6 +78,31 @@ class Executable:
         self._arenas: list[tuple[Array, int]] = []
         self._outside = _OUTSIDE(self._call)
         self._routines = find_routines() if _has_products(self.steps) else None
+
+    def _make_arena(self) -> Array:
+        try:
+            return np.empty(self.arena_bytes + 64, np.uint8)
+        except MemoryError:
+            raise MemoryError(
+                f"{self.name}: its intermediate results take {self.arena_bytes:.1e} bytes, which"
+                " this machine does not have; use smaller batches, or scan over parts."
+            ) from None
+
+    def _refuse_if_too_large(self) -> None:
+        """Refuse a function whose intermediate results cannot be addressed, and say which one."""
+        if self.arena_bytes < _LARGEST:
+            return
+        largest: tuple[int, Any] = (0, None)
+        for step in self.steps:
+            for buffer in step.writes():
+                if buffer.kind == "scratch" and buffer.bytes > largest[0]:
+                    largest = (buffer.bytes, step)
+        step = largest[1]
+        places: list[Any] = step.places if isinstance(step, Kernel) else []
+        raise ShapeError(
+            f"{self.name}: an intermediate result takes {largest[0]:.1e} bytes; compute it in"
+            f" parts, with scan or fori_loop.{_line_of(places)}"
+        )
 
     def _find_overwritten(self) -> list[set[int]]:
         """Return for each output the inputs in whose memory it must not be written directly."""
@@ -126,7 +153,7 @@ class Executable:
         try:
             arena, start = self._arenas.pop()
         except IndexError:
-            arena = np.empty(self.arena_bytes + 64, np.uint8)
+            arena = self._make_arena()
             start = -arena.ctypes.data % 64 + arena.ctypes.data
         status = ctypes.c_int64(0)
         if self._routines is None:
@@ -146,16 +173,11 @@ class Executable:
 
     def _refuse(self, status: int) -> None:
         kernel = next((k for n, k in self.kernels if n == status), None)
-        names = "" if kernel is None else ", ".join(dict.fromkeys(kernel.names))
-        line = ""
-        for place in () if kernel is None else kernel.places:
-            found = None if place is None else locate(*place)
-            if found is not None:
-                line = f"\n  {found}"
-                break
+        names = [] if kernel is None else list(dict.fromkeys(kernel.names))
+        places: list[Any] = [] if kernel is None else kernel.places
         raise IndexRangeError(
-            f"{self.name}: an index lies outside of its axis (in {names}); indices run from 0 to"
-            f" the size of the axis - 1.{line}"
+            f"{self.name}: an index lies outside of its axis (in {', '.join(names)}); an axis of"
+            f" size n has the indices -n to n - 1.{_line_of(places)}"
         )
 
     def _call(self, number: int, listed: int) -> None:
@@ -169,7 +191,9 @@ class Executable:
         try:
             out = step.primitive.kernel(*given, **step.params)
         except (SlopewiseError, ValueError, np.linalg.LinAlgError, IndexError) as error:
-            self._errors.append(error)
+            kind = type(error) if isinstance(error, SlopewiseError) else ShapeError
+            told = str(error) if isinstance(error, SlopewiseError) else f"{step.primitive}: {error}"
+            self._errors.append(kind(told + _line_of([step.place])))
             return
         finally:
             restore(token)
@@ -192,6 +216,14 @@ class Executable:
     def asm(self) -> str:
         """Return the machine code as assembly text."""
         return self.code.assembly()
+
+
+def _line_of(places: Sequence[Any]) -> str:
+    """Return the user's line for the first place that is known."""
+    for place in places:
+        if place is not None:
+            return f"\n  at {locate(place)}"
+    return ""
 
 
 def _has_products(steps: Sequence[Any]) -> bool:

@@ -415,7 +415,13 @@ class Scheduler:
             term, indices = self.reader.read(operand, flipped), list(flipped)
         store = Store(buffer, tuple(indices), term)
         self._add(
-            Kernel(axes, stores=[store], running=(along[0], operation), names=[expression.name])
+            Kernel(
+                axes,
+                stores=[store],
+                running=(along[0], operation),
+                names=[expression.name],
+                places=[expression.place],
+            )
         )
 
     def _draw(self, expression: Expression, buffer: Buffer) -> None:
@@ -458,7 +464,15 @@ class Scheduler:
         store = Store(
             buffer, (*places, *indices[rank:]), term, add=expression.name == "scatter_add"
         )
-        self._add(Kernel(axes, stores=[store], ordered=True, names=[expression.name]))
+        self._add(
+            Kernel(
+                axes,
+                stores=[store],
+                ordered=True,
+                names=[expression.name],
+                places=[expression.place],
+            )
+        )
 
     # --- kernels -------------------------------------------------------------------------------
 
