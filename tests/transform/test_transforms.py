@@ -425,7 +425,8 @@ def indices(draw: Any) -> tuple[tuple[int, ...], Any]:
     masks = [e for e in entries if isinstance(e, np.ndarray) and e.dtype == bool]
     lengths = {len(a) for a in arrays} | {int(m.sum()) for m in masks}
     if len(lengths - {1}) > 1:
-        entries = [e for e in entries if not isinstance(e, np.ndarray)]
+        # The others must stay on their axes, for which they were drawn.
+        entries = [slice(None) if isinstance(e, np.ndarray) else e for e in entries]
     return shape, tuple(entries)
 
 

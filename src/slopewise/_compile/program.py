@@ -21,6 +21,7 @@ from slopewise._compile.loops import (
     Branch,
     Buffer,
     Call,
+    Kernel,
     Loop,
     Pool,
     Product,
