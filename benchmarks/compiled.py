@@ -4,9 +4,8 @@
     python benchmarks/compiled.py --list        the names of the rows
 
 All contenders run on one thread, by turns, and must agree before anything is timed. A time is the
-median of many calls, after the compilation. The peers are the dependency group `bench` (jax and
-torch: `pip install --group bench`), and gcc builds `baselines.c`; a peer that is missing is left
-out, and a line says so. The table is Markdown. Beside each of our times stands the
+median of many calls, after the compilation. The peers are the dependency group `peers` (jax
+and torch), and gcc builds `baselines.c`; a peer that is missing is left out, and a line says so. The table is Markdown. Beside each of our times stands the
 part of the machine's limit that it reaches: the larger one of flops over the rate of a big matrix
 product and of bytes over the rate of a big copy, both measured in the same run. A working set that
 stays in the cache may pass the latter. A row that misses its goal, or fails, stays in the table.
@@ -20,6 +19,8 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[variable] = "1"  # before NumPy loads its BLAS
 os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 os.environ["JAX_PLATFORMS"] = "cpu"
+if hasattr(os, "sched_setaffinity"):  # XLA starts a thread for each core it may use, flags or not
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
 
 import argparse
 import platform
