@@ -4,11 +4,12 @@
     python benchmarks/compiled.py --list        the names of the rows
 
 All contenders run on one thread, by turns, and must agree before anything is timed. A time is the
-median of many calls, after the compilation. The peers are the dependency group `peers` (jax
-and torch), and gcc builds `baselines.c`; a peer that is missing is left out, and a line says so. The table is Markdown. Beside each of our times stands the
-part of the machine's limit that it reaches: the larger one of flops over the rate of a big matrix
-product and of bytes over the rate of a big copy, both measured in the same run. A working set that
-stays in the cache may pass the latter. A row that misses its goal, or fails, stays in the table.
+median of many calls, after the compilation. The peers are the dependency group `peers` (jax and
+torch), and gcc builds `baselines.c`; a peer that is missing is left out, and a line says so. The
+table is Markdown. Beside each of our times stands the part of the machine's limit that it reaches:
+the larger one of flops over the rate of a big matrix product and of bytes over the rate of a big
+copy, both measured in the same run. A working set that stays in the cache may pass the latter. A
+row that misses its goal, or fails, stays in the table.
 """
 
 from __future__ import annotations
