@@ -16,7 +16,7 @@ import slopewise as sw
 from slopewise._compile.program import Executable
 from slopewise._core.aval import Aval
 from slopewise._core.trace import trace
-from slopewise._ops import arithmetic, comparison, contraction, reduction, shape
+from slopewise._ops import arithmetic, comparison, contraction, powers, reduction, shape
 from slopewise._transform.identities import IDENTITIES
 
 POINTS = np.array(
@@ -40,6 +40,14 @@ def _product(x: Any) -> Any:
 
 
 CASES: dict[tuple[str, str], tuple[Callable[[Any], Any], np.ndarray[Any, Any]]] = {
+    ("x^n as products", "pow"): (
+        lambda x: shape.cat(*(powers.pow(x, n) for n in (1.0, 2.0, 3.0, 4.0)), axis=0),
+        POINTS,
+    ),
+    ("n x^(n-1) as products", "pow_base_slope"): (
+        lambda x: shape.cat(*(powers.pow_base_slope(x, n) for n in (2.0, 3.0, 4.0, 5.0)), axis=0),
+        POINTS,
+    ),
     ("x * 1 = x", "mul"): (lambda x: arithmetic.mul(x, 1.0), POINTS),
     ("x / 1 = x", "div"): (lambda x: arithmetic.div(x, 1.0), POINTS),
     ("x / 2^k = x * 2^-k", "div"): (lambda x: arithmetic.div(x, 8.0), POINTS),

@@ -236,7 +236,41 @@ def _known_condition(
     return table.apply(shape.broadcast_to, (chosen,), {"shape": target})
 
 
+def _multiplied(table: Any, x: Expression, times: int) -> Expression:
+    """Return a small whole power as products."""
+    if times == 1:
+        return x
+    half = table.apply(arithmetic.square, (x,), {})
+    if times == 2:
+        return half
+    other = x if times == 3 else half
+    return table.apply(arithmetic.mul, (half, other), {})
+
+
+def _small_power(table: Any, operands: tuple[Expression, ...], params: Any) -> Expression | None:
+    x, y = operands
+    exponent = _number(y)
+    if isinstance(exponent, float) and exponent in (1.0, 2.0, 3.0, 4.0) and not x.is_number:
+        return _multiplied(table, x, int(exponent))
+    return None
+
+
+def _small_power_slope(
+    table: Any, operands: tuple[Expression, ...], params: Any
+) -> Expression | None:
+    x, y = operands
+    exponent = _number(y)
+    if isinstance(exponent, float) and exponent in (2.0, 3.0, 4.0, 5.0) and not x.is_number:
+        lower = _multiplied(table, x, int(exponent) - 1)
+        return table.apply(arithmetic.mul, (lower, table.number(exponent, x.dtype)), {})
+    return None
+
+
 IDENTITIES: tuple[Identity, ...] = (
+    Identity("x^n as products", "pow", "n is 1, 2, 3 or 4: rounded once for each product",
+             _small_power),
+    Identity("n x^(n-1) as products", "pow_base_slope",
+             "n is 2, 3, 4 or 5: rounded once for each product", _small_power_slope),
     Identity("x * 1 = x", "mul", "always", _times_one),
     Identity("x / 1 = x", "div", "floats", _over_one),
     Identity("x / 2^k = x * 2^-k", "div", "2^-k is a normal number: both are exact", _over_power),
