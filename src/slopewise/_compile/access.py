@@ -151,8 +151,6 @@ class Accesses:
             return self._inside(term, m, piece, mask)
         body, params, _ = term.data
         operands = [self.value(o, m, piece, mask) for o in term.operands]
-        lanes = max((o.type.lanes for o in operands), default=1)
-        del lanes
         made = body(b, *operands, **params)
         if not isinstance(made, Register):
             made = b.number(made, type_of(term.dtype))
@@ -178,15 +176,6 @@ class Accesses:
         x = self.value(inner, m, piece, narrowed)
         y = self.value(outer, m, piece, mask)
         return b.select(condition, x, y)
-
-    def _counter(self, axis: Axis, m: int, piece: Piece) -> Any:
-        """Return the number of the first lane of an axis."""
-        counter = self.counters[axis]
-        if axis is self.tile:
-            return self.b.index_add(counter, m)
-        if axis is self.vector:
-            return self.b.index_add(counter, piece[0])
-        return counter
 
     def _scalar_index(self, index: Index, m: int, piece: Piece) -> tuple[Any, int]:
         """Return the part of an index that is not computed, at the first lane, and its stride."""

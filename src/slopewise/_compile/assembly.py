@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from slopewise._compile.blas import ROUTINES
 from slopewise._compile.builder import Builder, Module, Register, literal, type_of
 from slopewise._compile.emit import KernelEmitter
-from slopewise._compile.library import ROUTINES
 from slopewise._compile.loops import Axis, Branch, Buffer, Call, Kernel, Loop, Product, Words
 from slopewise._compile.memory import ON_STACK
 

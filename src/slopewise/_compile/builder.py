@@ -50,7 +50,7 @@ def type_of(dtype: np.dtype[Any], lanes: int = 1) -> Type:
 
 FLOAT64, FLOAT32 = np.dtype(np.float64), np.dtype(np.float32)
 INT64, INT32 = np.dtype(np.int64), np.dtype(np.int32)
-UINT64, UINT32 = np.dtype(np.uint64), np.dtype(np.uint32)
+UINT64 = np.dtype(np.uint64)
 BOOL = np.dtype(np.bool_)
 _BITS_OF = {FLOAT64: INT64, FLOAT32: INT32}
 _FLOAT_OF = {8: FLOAT64, 4: FLOAT32}

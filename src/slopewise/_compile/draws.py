@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from slopewise._compile.builder import FLOAT64, INT64, UINT64
+from slopewise._compile.builder import FLOAT64, INT64
 from slopewise._compile.loops import Buffer, Index, Pool, Term
 from slopewise._transform.expression import Expression
 
@@ -91,6 +91,3 @@ def element(pool: Pool, expression: Expression, buffer: Buffer, position: Index)
     if value.dtype == dtype:
         return value
     return pool.op("convert", _truncate, (value,), {"dtype": dtype}, dtype, 1.0)
-
-
-WORDS = UINT64

@@ -124,8 +124,7 @@ class KernelEmitter(Accesses):
         dtypes = {t.dtype for t in walk(self.kernel.roots()) if t.kind != "number"}
         floats = [d.itemsize for d in dtypes if d.kind == "f"]
         widths = floats or [d.itemsize for d in dtypes if d != BOOL] or [1]
-        return max(1, self.b.module.vector_bytes // max(*widths, 1) if len(widths) > 1 else
-                   self.b.module.vector_bytes // max(widths[0], 1))  # fmt: skip
+        return max(1, self.b.module.vector_bytes // max(widths))
 
     # --- the nest ------------------------------------------------------------------------------
 
@@ -158,17 +157,16 @@ class KernelEmitter(Accesses):
                         start, self.b.address(self.address(fold.buffer), i, fold.buffer.dtype)
                     )
 
-    def _vector_blocks(self, terms: int, wide: int) -> list[Block]:
+    def _vector_blocks(self, wide: int) -> list[Block]:
         if self.vector is None:
             return [Block(0, 0, 1, (NO_PIECE,))]
-        del terms
         return blocks(self.vector.size, self.lanes_for(), wide)
 
     def _emit_map(self) -> None:
         kernel = self.kernel
         count = len(walk(kernel.roots()))
         outer = [a for a in self.axes if a is not self.vector]
-        cut = self._vector_blocks(count, 4 if count <= 8 else 2 if count <= 24 else 1)
+        cut = self._vector_blocks(4 if count <= 8 else 2 if count <= 24 else 1)
         self.hoist(set(), [0], [NO_PIECE])
         self._open(outer, lambda: self._each_block(self.vector, cut, self._map_body))
 
@@ -268,7 +266,7 @@ class KernelEmitter(Accesses):
             pieces = 1 if self.vector is None else -(-self.vector.size // self.lanes_for())
             rows = max(1, min(tile.size, registers // (max(1, min(wide, pieces)) * folds), 8))
         self.tile = tile
-        cut = self._vector_blocks(count, wide)
+        cut = self._vector_blocks(wide)
         tiles = [Block(0, 0, 1, ((0, 1),))] if tile is None else blocks(tile.size, 1, rows)
         self.hoist(set(), [0], [NO_PIECE])
 
@@ -382,7 +380,7 @@ class KernelEmitter(Accesses):
         """Write argmax and argmin: the first best element; a NaN is better than all numbers."""
         inner = [a for a in self.axes if a in self.reduced]
         outer = [a for a in self.axes if a not in self.reduced and a is not self.vector]
-        cut = self._vector_blocks(0, 1)
+        cut = self._vector_blocks(1)
 
         def across(pieces: Sequence[Piece]) -> None:
             for piece in pieces:
@@ -432,7 +430,7 @@ class KernelEmitter(Accesses):
         axis, operation = self.kernel.running
         (store,) = self.kernel.stores
         outer = [a for a in self.axes if a is not self.vector and a is not axis]
-        cut = self._vector_blocks(0, 1)
+        cut = self._vector_blocks(1)
         fold = Fold(store.buffer, store.indices, store.term, operation)
 
         def across(pieces: Sequence[Piece]) -> None:

@@ -198,9 +198,6 @@ def delinearise(position: Index, shape: Shape) -> list[Index] | None:
             )
         )
         rest = remainder
-    else:
-        # All remaining sizes are 1.
-        pass
     while len(indices) < len(shape):
         indices.append(ZERO)
     return indices

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from slopewise._compile.assembly import ENTRY, Assembler
+from slopewise._compile.blas import find_routines, one_thread
 from slopewise._compile.builder import Module
 from slopewise._compile.jit import Code, vector_bytes
-from slopewise._compile.library import find_routines, one_thread
 from slopewise._compile.loops import (
     Branch,
     Buffer,

@@ -182,14 +182,13 @@ class Reader:
             cost_of(primitive.name),
         )  # fmt: skip
 
-    def index_of(self, expression: Expression, indices: Indices, size: int) -> Index:
+    def index_of(self, expression: Expression, indices: Indices) -> Index:
         """Return an element of an index array as an Index."""
         term = self.read(expression, indices)
         if term.kind == "number":
             return Index(int(term.data))
         if term.kind == "index":
             return term.data
-        del size
         if term.dtype != INT64:
             term = self.pool.op("convert", _to_int64, (term,), {}, INT64, 1.0)
         return Index(0, (), ((term, 1),))
@@ -433,7 +432,7 @@ def _cat(reader: Reader, expression: Expression, indices: Indices) -> Term:
         if stop > start and (bounds is None or (bounds[0] < stop and bounds[1] >= start)):
             pieces.append((start, stop, operand))
         start = stop
-    if len(pieces) > 1 and not along.fixed and len(pieces) > 4:
+    if len(pieces) > 4:
         raise Materialise(expression)
     found: Term | None = None
     for start, stop, operand in reversed(pieces):
@@ -517,10 +516,10 @@ def _take(reader: Reader, expression: Expression, indices: Indices) -> Term:
     rank = len(expression.shape) - (len(x.shape) - len(positions))
     front = indices[:rank]
     at: list[Index] = []
-    for place, array in enumerate(positions):
+    for array in positions:
         own = front[rank - len(array.shape) :]
         inner = tuple(ZERO if n == 1 else i for i, n in zip(own, array.shape, strict=True))
-        at.append(reader.index_of(array, inner, x.shape[place]))
+        at.append(reader.index_of(array, inner))
     return reader.read(x, (*at, *indices[rank:]))
 
 

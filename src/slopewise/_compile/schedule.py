@@ -46,7 +46,6 @@ from slopewise._compile.reading import (
     reduced_axes,
 )
 from slopewise._core.rules import Contract, Control, Library, Pointwise, Reduce
-from slopewise._core.trace import Graph
 from slopewise._transform.expression import Expression, order, read_graph
 
 LARGE = 1 << 17  # products of that many multiplications go to the BLAS
@@ -452,12 +451,12 @@ class Scheduler:
 
         def build(at: tuple[Index, ...]) -> Any:
             places: list[Index] = []
-            for place, array in enumerate(arrays):
+            for array in arrays:
                 own = at[rank - len(array.shape) : rank]
                 inner = tuple(
                     Index(0) if n == 1 else i for i, n in zip(own, array.shape, strict=True)
                 )
-                places.append(self.reader.index_of(array, inner, expression.shape[place]))
+                places.append(self.reader.index_of(array, inner))
             return places, self.reader.read(updates, at)
 
         axes, indices, (places, term) = self._read(expression, [[n] for n in updates.shape], build)
@@ -542,13 +541,6 @@ class Scheduler:
         return True
 
     # --- control flow --------------------------------------------------------------------------
-
-    def _body(
-        self, graph: Graph, operands: Sequence[Expression]
-    ) -> tuple[Scheduler, list[Expression]]:
-        """Return a scheduler for a subgraph, and its outputs as expressions."""
-        inner = Scheduler(self.pool, self.table, self.reader)
-        return inner, read_graph(graph, self.table, operands)
 
     def _control(self, expression: Expression, outs: list[Buffer]) -> None:
         name = expression.name
