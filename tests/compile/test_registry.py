@@ -12,12 +12,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from slopewise._compile import reading
 from slopewise._compile.program import Executable
 from slopewise._core.aval import Aval
 from slopewise._core.graph import Primitive
 from slopewise._core.rules import Higher, Pointwise, Sample
 from slopewise._core.trace import trace
+from slopewise._ops import shape
 from slopewise._ops.registry import collect
+from slopewise._transform import simplify
+from slopewise.errors import IndexRangeError
 
 TABLE = {n: p for n, p in collect().items() if not isinstance(p.derivative, Higher)}
 SPECIAL = [0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, 5e-324, -1e-310, 1e308, -3.7, 0.3, 1e-40]
@@ -104,3 +108,28 @@ def test_special_values(primitive: Primitive, sample: Sample, dtype: Any) -> Non
     tolerance = 4e-15 if dtype == np.float64 else 2e-6
     tiny = 1e-322 if dtype == np.float64 else 5e-45
     np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tiny)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_the_debug_mode_sees_an_access_that_leaves(
+    masked: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_too_far(reader: Any, expression: Any, indices: Any) -> Any:
+        return reader.read(expression.operands[0], tuple(i.shift(3) for i in indices))
+
+    monkeypatch.setitem(reading.VIEWS, "slice", read_too_far)
+    x = np.arange(8.0)
+
+    def function(v: Any) -> Any:
+        part = (
+            shape.slice(v, starts=(0,), stops=(8,), steps=(1,))
+            if not masked
+            else shape.slice(v, starts=(0,), stops=(7,), steps=(1,))
+        )
+        return shape.embed(part, shape=(12,), starts=(2,), steps=(1,)) if masked else part
+
+    monkeypatch.setattr(simplify, "_BY_PRIMITIVE", {})
+    graph, _ = trace(function, [Aval(x.shape, x.dtype)])
+    executable = Executable(graph, "f", checked=True)
+    with pytest.raises(IndexRangeError):
+        executable.run([x], [None])

@@ -302,16 +302,17 @@ class Accesses:
     def _check_range(
         self, buffer: Buffer, start: Any, stride: int, lanes: int, mask: Register | None
     ) -> None:
-        """Stop with a status where an access would leave its buffer (debug mode)."""
+        """Set the status where an access would leave its buffer (debug mode)."""
         b = self.b
-        last = b.index_add(start, stride * (lanes - 1))
-        for at in (start, last):
-            where = Register(str(at), type_of(INT64))
-            bad = b.logical_or(b.compare("<", where, 0), b.compare(">=", where, buffer.size))
-            if mask is not None:
-                bad = b.logical_and(bad, b.number(False, type_of(BOOL)))
-            with b.when(bad):
-                b.write(f"store i64 {self.number}, ptr %status")
+        steps = ", ".join(f"i64 {i * stride}" for i in range(lanes))
+        places = b.splat(Register(str(start), type_of(INT64)), lanes)
+        if lanes > 1:
+            places = b.add(places, Register(f"<{steps}>", type_of(INT64, lanes)))
+        bad = b.logical_or(b.compare("<", places, 0), b.compare(">=", places, buffer.size))
+        if mask is not None:
+            bad = b.logical_and(*b.meet(bad, mask))
+        with b.when(b.across("or", bad)):
+            b.write(f"store i64 {self.number}, ptr %status")
 
     # --- stores --------------------------------------------------------------------------------
 

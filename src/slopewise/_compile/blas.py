@@ -17,7 +17,12 @@ from pathlib import Path
 from typing import Any
 
 ROUTINES = ("sgemm", "dgemm")
-_CONTROLS = ("scipy_openblas_{}_num_threads", "openblas_{}_num_threads")
+_CONTROLS = (
+    "scipy_openblas_{}_num_threads64_",
+    "scipy_openblas_{}_num_threads",
+    "openblas_{}_num_threads64_",
+    "openblas_{}_num_threads",
+)
 
 
 @cache
@@ -34,12 +39,20 @@ def find_routines() -> Any:
 
 
 @cache
-def _find_controls() -> tuple[Callable[[], int], Callable[[int], None]] | None:
-    """Return the functions that read and set the number of threads of SciPy's BLAS."""
-    import scipy
+def find_controls(package: Path) -> tuple[Callable[[], int], Callable[[int], None]] | None:
+    """Return what reads and sets the number of threads of the OpenBLAS that came with a package.
 
-    package = Path(scipy.__file__).parent
-    folders = [package.parent / "scipy.libs", package / ".dylibs"]
+    Parameters
+    ----------
+    package : Path
+        The folder of NumPy or SciPy.
+
+    Returns
+    -------
+    (read, set) or None
+        None if the package came with another library.
+    """
+    folders = [package.parent / f"{package.name}.libs", package / ".dylibs"]
     for path in (file for folder in folders if folder.is_dir() for file in folder.iterdir()):
         if "openblas" not in path.name:
             continue
@@ -59,7 +72,9 @@ def _find_controls() -> tuple[Callable[[], int], Callable[[int], None]] | None:
 @contextmanager
 def one_thread() -> Generator[None]:
     """Hold the BLAS to one thread inside the block."""
-    controls = _find_controls()
+    import scipy
+
+    controls = find_controls(Path(scipy.__file__).parent)
     if controls is None:
         yield
         return

@@ -8,6 +8,7 @@ together.
 from __future__ import annotations
 
 import ctypes
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -75,7 +76,7 @@ class Executable:
         self._run = _RUN(self.code.address(ENTRY))
         self._kept = [np.ascontiguousarray(b.array) for b in self.constants]
         self._overwritten = self._find_overwritten()
-        self._errors: list[BaseException] = []
+        self._errors = threading.local()  # what a routine raised in the call of this thread
         self._arenas: list[tuple[Array, int]] = []
         self._outside = _OUTSIDE(self._call)
         self._routines = find_routines() if _has_products(self.steps) else None
@@ -163,8 +164,9 @@ class Executable:
             with one_thread():
                 self._run(table, start, ctypes.addressof(status), self._outside, self._routines)
         self._arenas.append((arena, start))
-        if self._errors:
-            raise self._errors.pop()
+        error, self._errors.found = getattr(self._errors, "found", None), None
+        if error is not None:
+            raise error
         if status.value:
             self._refuse(status.value)
         for given, fresh in late:
@@ -194,7 +196,10 @@ class Executable:
         except (SlopewiseError, ValueError, np.linalg.LinAlgError, IndexError) as error:
             kind = type(error) if isinstance(error, SlopewiseError) else ShapeError
             told = str(error) if isinstance(error, SlopewiseError) else f"{step.primitive}: {error}"
-            self._errors.append(kind(told + _line_of([step.place])))
+            self._errors.found = kind(told + _line_of([step.place]))
+            return
+        except BaseException as error:  # raised through compiled code it would be lost
+            self._errors.found = error
             return
         finally:
             restore(token)

@@ -75,10 +75,10 @@ def _choose(b: Any, c: Any, x: Any, y: Any) -> Any:
 
 
 COMBINE: dict[str, Callable[..., Any]] = {
-    "add": _add, "mul": _multiply, "multiply": _multiply, "maximum": _largest,
+    "add": _add, "mul": _multiply, "maximum": _largest,
     "minimum": _smallest, "and": _conjoin, "or": _disjoin,
 }  # fmt: skip
-IDENTITY: dict[str, Any] = {"add": 0, "mul": 1, "multiply": 1, "and": True, "or": False}
+IDENTITY: dict[str, Any] = {"add": 0, "mul": 1, "and": True, "or": False}
 FOLDS = {
     "sum": "add", "prod": "mul", "max": "maximum", "min": "minimum", "all": "and", "any": "or",
 }  # fmt: skip
@@ -232,7 +232,7 @@ class Reader:
 
     def _contraction(self, expression: Expression, indices: Indices) -> Term:
         x, y = expression.operands
-        plan = contraction_plan(expression)
+        plan = ContractionPlan(expression)
         if prod(plan.inner) > UNROLLED:
             raise Materialise(expression)
         terms: list[Term] = []
@@ -292,11 +292,6 @@ class ContractionPlan:
         for a, b, k in zip(self.x_axes, self.y_axes, inner, strict=True):
             at_x[a] = at_y[b] = k
         return tuple(at_x), tuple(at_y)
-
-
-def contraction_plan(expression: Expression) -> ContractionPlan:
-    """Return how the axes of a contraction's operands correspond."""
-    return ContractionPlan(expression)
 
 
 def progression(values: np.ndarray[Any, Any]) -> tuple[int, int] | None:

@@ -37,6 +37,7 @@ from slopewise._compile.loops import (
 )
 from slopewise._compile.products import match_product
 from slopewise._compile.reading import (
+    COMBINE,
     FOLDS,
     UNROLLED,
     ContractionPlan,
@@ -366,8 +367,8 @@ class Scheduler:
             at_x, at_y = plan.operands(at[: len(out)], at[len(out) :])
             pair = (self.reader.read(x, at_x), self.reader.read(y, at_y))
             if expression.dtype.kind == "b":
-                return self.pool.op("and", _conjoin, pair, {}, expression.dtype, 1.0)
-            return self.pool.op("mul", _multiply, pair, {}, expression.dtype, 1.0)
+                return self.pool.op("and", COMBINE["and"], pair, {}, expression.dtype, 1.0)
+            return self.pool.op("mul", COMBINE["mul"], pair, {}, expression.dtype, 1.0)
 
         dims = (*out, *inner)
         axes, indices, term = self._read(expression, [[n] for n in dims], build)
@@ -707,11 +708,3 @@ class Scheduler:
             self._forget(before)
             branches.append(inner.steps)
         self._add(Branch(condition, *branches))
-
-
-def _multiply(b: Any, x: Any, y: Any) -> Any:
-    return b.mul(x, y)
-
-
-def _conjoin(b: Any, x: Any, y: Any) -> Any:
-    return b.logical_and(x, y)

@@ -6,24 +6,18 @@ for each other (three times slower was measured on a busy machine), and with one
 sums are the same on every number of cores. It is separate because it reaches outside Python.
 """
 
-import ctypes
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 
+from slopewise._compile import blas
+
 LARGE = 2**18
 """Weights in one layer above which several threads pay."""
-_NAMES = (
-    "scipy_openblas_{}_num_threads64_",
-    "openblas_{}_num_threads64_",
-    "openblas_{}_num_threads",
-)
 
 
-@cache
 def find_controls() -> tuple[Callable[[], int], Callable[[int], None]] | None:
     """The functions of NumPy's own OpenBLAS that read and set its number of threads.
 
@@ -32,22 +26,7 @@ def find_controls() -> tuple[Callable[[], int], Callable[[int], None]] | None:
     (read, set) or None
         None if NumPy came with another library.
     """
-    package = Path(np.__file__).parent
-    folders = [package.parent / "numpy.libs", package / ".dylibs"]
-    for path in (file for folder in folders if folder.is_dir() for file in folder.iterdir()):
-        if "openblas" not in path.name:
-            continue
-        try:
-            library = ctypes.CDLL(str(path))
-        except OSError:
-            continue
-        for name in _NAMES:
-            read = getattr(library, name.format("get"), None)
-            write = getattr(library, name.format("set"), None)
-            if read is not None and write is not None:
-                read.restype, write.argtypes, write.restype = ctypes.c_int, [ctypes.c_int], None
-                return read, write
-    return None
+    return blas.find_controls(Path(np.__file__).parent)
 
 
 @contextmanager
