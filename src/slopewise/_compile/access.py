@@ -13,18 +13,10 @@ from typing import Any
 import numpy as np
 
 from slopewise._compile.builder import BOOL, INT64, Builder, Register, type_of
-from slopewise._compile.loops import (
-    Axis,
-    Buffer,
-    Fold,
-    Index,
-    Kernel,
-    Store,
-    Term,
-    linearise,
-    walk,
-)
+from slopewise._compile.loops import Axis, Buffer, Index, Term, linearise, walk
+from slopewise._compile.steps import Fold, Kernel, Store
 
+Combine = Callable[[Register, Register], Register]
 Piece = tuple[int, int]  # offset along the vector axis, lanes
 NO_PIECE: Piece = (0, 1)
 
@@ -322,11 +314,13 @@ class Accesses:
         value = self.value(store.term, m, piece)
         if value.type.dtype != store.buffer.dtype:
             value = self.b.cast(value, store.buffer.dtype)
-        self._write(store.buffer, store.indices, value, m, piece, store.add)
+        self._write(
+            store.buffer, store.indices, value, m, piece, self._added if store.add else None
+        )
 
     def _write(
         self, buffer: Buffer, indices: tuple[Index, ...], value: Register, m: int, piece: Piece,
-        add: bool = False,
+        combine: Combine | None = None,
     ) -> None:  # fmt: skip
         b = self.b
         base = self.address(buffer)
@@ -336,7 +330,7 @@ class Accesses:
             stride = 1 if self.vector in self.coefficients(flat) else 0
             start: Any = b.extract(places, 0).text
             if any(self.vector in self.axes_of(t) for t, _ in flat.computed):
-                self._spread(base, places, value, buffer.dtype, add)
+                self._spread(base, places, value, buffer.dtype, combine)
                 return
         else:
             start, stride = self._scalar_index(flat, m, piece)
@@ -345,35 +339,42 @@ class Accesses:
         if stride == 1 or value.type.lanes == piece[1] == 1:
             value = b.splat(value, piece[1])
             pointer = b.address(base, start, buffer.dtype)
-            if add:
-                value = self._added(b.load(value.type, pointer), value)
+            if combine is not None:
+                value = combine(b.load(value.type, pointer), value)
             b.store(value, pointer)
             return
         if stride == 0:
             value = b.extract(value, 0)
             pointer = b.address(base, start, buffer.dtype)
-            if add:
-                value = self._added(b.load(value.type, pointer), value)
+            if combine is not None:
+                value = combine(b.load(value.type, pointer), value)
             b.store(value, pointer)
             return
         value = b.splat(value, piece[1])
         for i in range(piece[1]):
             one = b.extract(value, i)
             pointer = b.address(base, b.index_add(start, i * stride), buffer.dtype)
-            if add:
-                one = self._added(b.load(one.type, pointer), one)
+            if combine is not None:
+                one = combine(b.load(one.type, pointer), one)
             b.store(one, pointer)
 
     def _added(self, old: Register, value: Register) -> Register:
         return self.b.logical_or(old, value) if old.type.dtype == BOOL else self.b.add(old, value)
 
-    def _spread(self, base: str, places: Register, value: Register, dtype: Any, add: bool) -> None:
+    def _spread(
+        self,
+        base: str,
+        places: Register,
+        value: Register,
+        dtype: Any,
+        combine: Combine | None,
+    ) -> None:
         """Store lanes one by one, in order, so that the last of equal places stays."""
         b = self.b
         value = b.splat(value, places.type.lanes)
         for i in range(places.type.lanes):
             pointer = b.address(base, b.extract(places, i).text, dtype)
             one = b.extract(value, i)
-            if add:
-                one = self._added(b.load(one.type, pointer), one)
+            if combine is not None:
+                one = combine(b.load(one.type, pointer), one)
             b.store(one, pointer)

@@ -11,12 +11,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from slopewise._compile.blas import ROUTINES
-from slopewise._compile.builder import Builder, Module, Register, literal, type_of
+from slopewise._compile.builder import BOOL, Builder, Module, Register, literal, type_of
 from slopewise._compile.emit import KernelEmitter
-from slopewise._compile.loops import Axis, Branch, Buffer, Call, Kernel, Loop, Product, Words
+from slopewise._compile.loops import Axis, Buffer, Index
 from slopewise._compile.memory import ON_STACK
+from slopewise._compile.steps import Branch, Call, Kernel, Loop, Product, Region, Words
 
 ENTRY = "slopewise_run"
+_HANDED = 10  # words of a part's context before its pointers
 _PHILOX = ("0xD2E7470EE14C6C93", "0xCA5A826395121157")  # multipliers
 _WEYL = ("0x9E3779B97F4A7C15", "0xBB67AE8584CAA73B")  # increments of the key
 
@@ -35,6 +37,7 @@ class Assembler:
             attributes="nounwind",
         )  # fmt: skip
         self.pointers: dict[int, str] = {}
+        self.handed: list[Buffer] | None = None  # what a part's function gets from its caller
         self.counters: dict[Axis, str] = {}
         self.count = 0
         self.kernels: list[tuple[int, Any]] = []
@@ -49,7 +52,10 @@ class Assembler:
         b = self.b
         slot = self.slots.get(home.number)
         name = b.fresh()
-        if slot is not None:
+        if self.handed is not None:
+            self._take(_HANDED + len(self.handed), name, "ptr")
+            self.handed.append(home)
+        elif slot is not None:
             at = b.fresh()
             b.entry.append(f"  {at} = getelementptr ptr, ptr %table, i64 {slot}")
             b.entry.append(f"  {name} = load ptr, ptr {at}, !invariant.load !0")
@@ -76,6 +82,8 @@ class Assembler:
                 self._loop(step)
             elif isinstance(step, Branch):
                 self._branch(step)
+            elif isinstance(step, Region):
+                self._region(step)
             elif isinstance(step, Words):
                 self._words(step)
             elif isinstance(step, Product):
@@ -143,6 +151,119 @@ class Assembler:
         b.jump(head)
         b.open_block(end)
 
+    def _region(self, step: Region) -> None:
+        """Write a region: its parts one after the other, or handed to the threads."""
+        if step.part.size == 1:
+            self._part(step, 0, step.chunks)
+        else:
+            self._hand_out(step)
+        self.counters[step.part] = str(step.part.size - 1)
+        self._steps(step.rest)
+        del self.counters[step.part]
+
+    def _part(self, step: Region, first: Any, last: Any, part: str = "0") -> None:
+        """Write the chunks of one part."""
+        b = self.b
+        self.counters[step.part] = part
+        self._steps(step.begin)
+        start, stop = (b.index_mul(place, step.chunk) for place in (first, last))
+        with b.loop(start, stop, step.chunk) as counter:
+            self.counters[step.row] = counter
+            self._steps(step.body)
+            del self.counters[step.row]
+        del self.counters[step.part]
+
+    def _take(self, slot: int, name: str, kind: str) -> None:
+        """Read a word that the caller of a part's function left for it."""
+        at = self.b.fresh()
+        self.b.entry.append(f"  {at} = getelementptr i64, ptr %context, i64 {slot}")
+        self.b.entry.append(f"  {name} = load {kind}, ptr {at}, align 8, !invariant.load !0")
+
+    def _hand_out(self, step: Region) -> None:
+        """Write a part as a function, and have it called for each part, by threads if there are.
+
+        Its context is a list of words: status, routines, outer counters, and pointers of buffers.
+        """
+        b, pointers, handed, counters = self.b, self.pointers, self.handed, self.counters
+        name = f"part_{self.count}"
+        self.b = Builder(
+            self.module, name, [("ptr", "context"), ("i64", "part")], linkage="internal",
+            attributes="nounwind",
+        )  # fmt: skip
+        self.pointers, self.handed, self.counters = {}, [], {}
+        self._take(0, "%status", "ptr")
+        self._take(1, "%routines", "ptr")
+        for i, axis in enumerate(counters):
+            self.counters[axis] = f"%outer{i}"
+            self._take(2 + i, f"%outer{i}", "i64")
+        assert len(counters) <= _HANDED - 2, "loops are not nested that deep"
+        ends: list[str] = []
+        for place in ("%part", self.b.pointer("add i64 %part, 1")):
+            product = self.b.index_mul(place, step.chunks)
+            ends.append(self.b.pointer(f"udiv i64 {product}, {step.part.size}"))
+        self._part(step, *ends, part="%part")
+        self.b.finish("ret void")
+        needed = self.handed
+        self.b, self.pointers, self.handed, self.counters = b, pointers, handed, counters
+        words = [("ptr", "%status"), ("ptr", "%routines")]
+        words += [("i64", c) for c in counters.values()]
+        words += [("i64", "0")] * (_HANDED - len(words))
+        words += [("ptr", self.address(buffer)) for buffer in needed]
+        context = b.reserve(len(words), "i64", 8)
+        for i, (kind, value) in enumerate(words):
+            at = b.pointer(f"getelementptr i64, ptr {context}, i64 {i}")
+            b.write(f"store {kind} {value}, ptr {at}, align 8")
+        self._declare_spread()
+        b.write(
+            f"call void @spread(ptr %routines, ptr @{name}, ptr {context}, i64 {step.part.size})"
+        )
+
+    def _declare_spread(self) -> None:
+        """Write once how parts are run: by the threads' own routine, or else one by one here.
+
+        The routine gets the address of `take` and a job: (next part, number of parts, function,
+        context). Each thread that calls `take` runs parts until none is left.
+        """
+        if "spread" in self.module.functions:
+            return
+        b = Builder(self.module, "take", [("ptr", "job")], linkage="internal")
+        count, function, context = (
+            b.pointer(f"load {kind}, ptr {b.pointer(f'getelementptr i64, ptr %job, i64 {i}')}")
+            for i, kind in ((1, "i64"), (2, "ptr"), (3, "ptr"))
+        )
+        again, run, end = b.label("again"), b.label("run"), b.label("end")
+        b.jump(again)
+        b.open_block(again)
+        mine = b.pointer("atomicrmw add ptr %job, i64 1 seq_cst, align 8")
+        b.branch(Register(b.pointer(f"icmp slt i64 {mine}, {count}"), type_of(BOOL)), run, end)
+        b.open_block(run)
+        b.write(f"call void {function}(ptr {context}, i64 {mine})")
+        b.jump(again)
+        b.open_block(end)
+        b.finish("ret void")
+        b = Builder(
+            self.module, "spread",
+            [("ptr", "routines"), ("ptr", "function"), ("ptr", "context"), ("i64", "count")],
+            linkage="internal",
+        )  # fmt: skip
+        job = b.reserve(4, "i64", 64)
+        given = ("i64 0", "i64 %count", "ptr %function", "ptr %context")
+        for i, word in enumerate(given):
+            at = b.pointer(f"getelementptr i64, ptr {job}, i64 {i}")
+            b.write(f"store {word}, ptr {at}, align 8")
+        slot = b.pointer(f"getelementptr ptr, ptr %routines, i64 {len(ROUTINES)}")
+        threads = b.pointer(f"load ptr, ptr {slot}")
+        alone, many, end = b.label("alone"), b.label("many"), b.label("end")
+        b.branch(Register(b.pointer(f"icmp eq ptr {threads}, null"), type_of(BOOL)), alone, many)
+        b.open_block(alone)
+        b.write(f"call void @take(ptr {job})")
+        b.jump(end)
+        b.open_block(many)
+        b.write(f"call void {threads}(ptr @take, ptr {job}, i64 %count)")
+        b.jump(end)
+        b.open_block(end)
+        b.finish("ret void")
+
     def _truth(self, buffer: Buffer) -> Register:
         return self.b.load(type_of(buffer.dtype), self.address(buffer))
 
@@ -170,6 +291,13 @@ class Assembler:
             b.write(f"store ptr {self.address(buffer)}, ptr {at}")
         b.write(f"call void %outside(i64 {number}, ptr {listed})")
 
+    def _offset(self, index: Index) -> Any:
+        """Return an index made of counters as a number."""
+        total: Any = index.constant
+        for axis, k in index.terms:
+            total = self.b.index_add(self.b.index_mul(self.counters[axis], k), total)
+        return total
+
     def _product(self, step: Product) -> None:
         """Call the BLAS, which counts by columns: out^T = y^T x^T."""
         b = self.b
@@ -189,7 +317,7 @@ class Assembler:
             """Return the order, the leading stride and the address of an operand."""
             at, _, row, column = place
             flipped = column != 1
-            start = b.address(self.address(buffer), at.constant, dtype)
+            start = b.address(self.address(buffer), self._offset(at), dtype)
             order = hold("i8", "84" if flipped else "78")
             return order, hold("i32", str(column if flipped else row)), start
 
@@ -197,13 +325,15 @@ class Assembler:
         y_order, y_stride, y_start = matrix(step.y_place, step.y)
         sizes = [hold("i32", str(value)) for value in (n, m, k)]
         one, zero = (hold(element, literal(v, type_of(dtype))) for v in (1.0, 0.0))
-        out_stride = hold("i32", str(step.out_place[1]))
+        out_at, out_batch, out_row = step.out_place
+        out_start = b.address(self.address(step.out), self._offset(out_at), dtype)
+        out_stride = hold("i32", str(out_row))
         with b.loop(0, batch) as i:
             pointers = [
                 b.address(start, b.index_mul(i, stride), dtype)
                 for start, stride in (
                     (x_start, step.x_place[1]), (y_start, step.y_place[1]),
-                    (self.address(step.out), step.out_place[0]),
+                    (out_start, out_batch),
                 )
             ]  # fmt: skip
             given = [y_order, x_order, *sizes, one, pointers[1], y_stride, pointers[0], x_stride,

@@ -25,9 +25,14 @@ _CONTROLS = (
 )
 
 
+def make_table(products: bool) -> Any:
+    """Return a table of the addresses of ROUTINES, and a place for what spreads parts."""
+    found = _find_routines() if products else [None] * len(ROUTINES)
+    return (ctypes.c_void_p * (len(ROUTINES) + 1))(*found)
+
+
 @cache
-def find_routines() -> Any:
-    """Return a table of the addresses of ROUTINES."""
+def _find_routines() -> list[int]:
     from scipy.linalg import cython_blas  # pyright: ignore[reportAttributeAccessIssue]
 
     read = ctypes.pythonapi.PyCapsule_GetPointer
@@ -35,7 +40,7 @@ def find_routines() -> Any:
     name = ctypes.pythonapi.PyCapsule_GetName
     name.restype, name.argtypes = ctypes.c_char_p, [ctypes.py_object]
     capsules = [cython_blas.__pyx_capi__[routine] for routine in ROUTINES]
-    return (ctypes.c_void_p * len(ROUTINES))(*(read(c, name(c)) for c in capsules))
+    return [read(c, name(c)) for c in capsules]
 
 
 @cache

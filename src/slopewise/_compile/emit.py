@@ -11,18 +11,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from math import prod
 from typing import Any
 
-import numpy as np
-
 from slopewise._compile.access import NO_PIECE, Accesses, Piece
 from slopewise._compile.builder import BOOL, INT64, Register, type_of
-from slopewise._compile.loops import (
-    Axis,
-    Fold,
-    walk,
-)
+from slopewise._compile.loops import Axis, walk
+from slopewise._compile.steps import Fold, identity_of
 
 
 @dataclass(frozen=True)
@@ -227,18 +223,8 @@ class KernelEmitter(Accesses):
 
     def _start(self, fold: Fold, lanes: int = 1) -> Register:
         """Return what a fold starts from."""
-        type = type_of(fold.buffer.dtype, lanes)
         dtype = fold.buffer.dtype
-        if fold.operation in ("minimum", "maximum"):
-            low = fold.operation == "maximum"
-            if dtype.kind == "f":
-                return self.b.number(-np.inf if low else np.inf, type)
-            if dtype == BOOL:
-                return self.b.number(not low, type)
-            info = np.iinfo(dtype)
-            return self.b.number(info.min if low else info.max, type)
-        start = {"add": 0, "mul": 1, "and": True, "or": False}[fold.operation]
-        return self.b.number(start, type)
+        return self.b.number(identity_of(fold.operation, dtype), type_of(dtype, lanes))
 
     def _combine(self, operation: str, x: Register, y: Register) -> Register:
         b = self.b
@@ -339,7 +325,7 @@ class KernelEmitter(Accesses):
         for (k, m, piece), (place, start) in memory.items():
             total = self.b.name_value(f"load {start.type.text}, ptr {place}", start.type)
             of: Fold = self.kernel.folds[k]
-            self._write(of.buffer, of.indices, total, m, piece)
+            self._finish(of, total, m, piece)
 
     def _fold_along(
         self, tiles: Sequence[int], cut: Sequence[Block], inner: Sequence[Axis]
@@ -374,7 +360,12 @@ class KernelEmitter(Accesses):
                     one = self.b.across(fold.operation, part)
                     total = one if total is None else self._combine(fold.operation, total, one)
                 assert total is not None
-                self._write(fold.buffer, fold.indices, total, m, NO_PIECE)
+                self._finish(fold, total, m, NO_PIECE)
+
+    def _finish(self, fold: Fold, total: Register, m: int, piece: Piece) -> None:
+        """Store a fold's total, or combine it with what is there."""
+        combine = partial(self._combine, fold.operation) if fold.onto else None
+        self._write(fold.buffer, fold.indices, total, m, piece, combine)
 
     def _emit_positions(self) -> None:
         """Write argmax and argmin: the first best element; a NaN is better than all numbers."""

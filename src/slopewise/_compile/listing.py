@@ -10,19 +10,8 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
-from slopewise._compile.loops import (
-    Axis,
-    Branch,
-    Buffer,
-    Call,
-    Index,
-    Kernel,
-    Loop,
-    Product,
-    Term,
-    Words,
-    walk,
-)
+from slopewise._compile.loops import Axis, Buffer, Index, Term, walk
+from slopewise._compile.steps import Branch, Call, Kernel, Loop, Product, Region, Words
 
 _SYMBOLS = {"add": "+", "sub": "-", "mul": "*", "div": "/", "less": "<", "equal": "=="}
 _LONGEST = 160
@@ -55,10 +44,7 @@ def _count(steps: Sequence[Any]) -> int:
     total = 0
     for step in steps:
         total += 1
-        if isinstance(step, Loop):
-            total += _count(step.body) + _count(step.checks)
-        elif isinstance(step, Branch):
-            total += _count(step.taken) + _count(step.other)
+        total += sum(_count(part) for part in step.inside)
     return total
 
 
@@ -78,6 +64,12 @@ def _list(steps: Sequence[Any], lines: list[str], depth: int) -> None:
                 lines.append(f"{pad}while {step.test}:")
                 _list(step.checks, lines, depth + 2)
             _list(step.body, lines, depth + 1)
+        elif isinstance(step, Region):
+            shared = f" in {step.part.size} parts" if step.part.size > 1 else ""
+            lines.append(f"{pad}by {step.chunk} rows, {step.chunks} times{shared}:")
+            _list([*step.begin, *step.body], lines, depth + 1)
+            if step.rest:
+                lines.append(f"{pad}and for the rows left over")
         elif isinstance(step, Branch):
             lines.append(f"{pad}if {step.condition}:")
             _list(step.taken, lines, depth + 1)

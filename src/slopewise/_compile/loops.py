@@ -1,15 +1,14 @@
-"""The loop program: index expressions over axes, terms over indices, and kernels of loops.
+"""The loop program: index expressions over axes, and terms over indices.
 
-Invariant: an Index is a constant plus axes times integers (plus computed integers, for gathers), a
-Term is the value of one element, unique in its Pool, and a Kernel stores terms over the product of
-its axes. Broadcast, transpose, reshape and slice exist only as indices here. It is separate from
-scheduling, which decides what is a kernel, and from emission, which writes them.
+Invariant: an Index is a constant plus axes times integers (plus computed integers, for gathers),
+and a Term is the value of one element, unique in its Pool. Broadcast, transpose, reshape and slice
+exist only as indices here. It is separate from the steps that compute terms, and from scheduling,
+which decides what is a step.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
@@ -398,147 +397,6 @@ class Pool:
         return self._make(key, "inside", (inner, outer), tuple(needed), inner.dtype, axes, 2.0)
 
 
-@dataclass
-class Store:
-    """Writes (or with `add`, adds) a term to an element of a buffer, for every point."""
-
-    buffer: Buffer
-    indices: tuple[Index, ...]
-    term: Term
-    add: bool = False
-
-
-@dataclass
-class Fold:
-    """Folds a term over the reduced axes into an element of a buffer."""
-
-    buffer: Buffer
-    indices: tuple[Index, ...]
-    term: Term
-    operation: str  # add mul minimum maximum and or argmax argmin
-
-
-@dataclass
-class Kernel:
-    """Loops over `axes`; those in `reduced` are folded, `ordered` must run one after the other."""
-
-    axes: tuple[Axis, ...]
-    reduced: frozenset[Axis] = frozenset()
-    stores: list[Store] = field(default_factory=list[Store])
-    folds: list[Fold] = field(default_factory=list[Fold])
-    running: tuple[Axis, str] | None = None  # a running fold of the only store along this axis
-    ordered: bool = False  # computed positions may repeat: one point after the other
-    names: list[str] = field(default_factory=list[str])
-    places: list[Any] = field(default_factory=list[Any])
-
-    @property
-    def terms(self) -> list[Term]:
-        return [s.term for s in self.stores] + [f.term for f in self.folds]
-
-    def reads(self) -> set[Buffer]:
-        """Return the buffers that the kernel loads from."""
-        found: set[Buffer] = set()
-        for term in walk(self.roots()):
-            if term.kind == "load":
-                found.add(term.data[0])
-        return found
-
-    def roots(self) -> list[Term]:
-        found = self.terms
-        for each in (*self.stores, *self.folds):
-            found.extend(t for i in each.indices for t, _ in i.computed)
-        return found
-
-    def writes(self) -> set[Buffer]:
-        """Return the buffers that the kernel writes to."""
-        return {s.buffer for s in self.stores} | {f.buffer for f in self.folds}
-
-
-@dataclass
-class Product:
-    """A matrix product by the BLAS: out[batch, m, n] = sum over k of x[batch, m, k] y[batch, k, n].
-
-    Each operand is a buffer with an offset and strides, in elements, for its three axes.
-    """
-
-    out: Buffer
-    x: Buffer
-    y: Buffer
-    sizes: tuple[int, int, int, int]  # batch, m, n, k
-    x_place: tuple[Index, int, int, int]  # offset; batch, m, k
-    y_place: tuple[Index, int, int, int]  # offset; batch, k, n
-    out_place: tuple[int, int]  # batch, m; n is contiguous
-
-    def reads(self) -> set[Buffer]:
-        return {self.x, self.y}
-
-    def writes(self) -> set[Buffer]:
-        return {self.out}
-
-
-@dataclass
-class Call:
-    """A routine outside: a library's, or the primitive's own NumPy kernel."""
-
-    primitive: Any
-    params: dict[str, Any]
-    operands: list[Buffer]
-    outs: list[Buffer]
-    place: Any = None
-
-    def reads(self) -> set[Buffer]:
-        return set(self.operands)
-
-    def writes(self) -> set[Buffer]:
-        return set(self.outs)
-
-
-@dataclass
-class Words:
-    """Fills a buffer with raw random words for a counter: two integers, seed and draw."""
-
-    buffer: Buffer
-    counter: Buffer
-
-    def reads(self) -> set[Buffer]:
-        return {self.counter}
-
-    def writes(self) -> set[Buffer]:
-        return {self.buffer}
-
-
-@dataclass
-class Loop:
-    """Runs a body of steps, either `length` times over `axis` or while `test` is true."""
-
-    body: list[Any]
-    axis: Axis | None
-    test: Buffer | None = None
-    checks: list[Any] = field(default_factory=list[Any])  # the steps that make `test`
-
-    def reads(self) -> set[Buffer]:
-        return {b for step in (*self.checks, *self.body) for b in step.reads()}
-
-    def writes(self) -> set[Buffer]:
-        return {b for step in (*self.checks, *self.body) for b in step.writes()}
-
-
-@dataclass
-class Branch:
-    """Runs one of two lists of steps."""
-
-    condition: Buffer
-    taken: list[Any]
-    other: list[Any]
-
-    def reads(self) -> set[Buffer]:
-        inner = {b for step in (*self.taken, *self.other) for b in step.reads()}
-        return inner | {self.condition}
-
-    def writes(self) -> set[Buffer]:
-        return {b for step in (*self.taken, *self.other) for b in step.writes()}
-
-
 def walk(roots: Iterable[Term]) -> list[Term]:
     """Return all terms under the roots, operands first."""
     seen: dict[int, Term] = {}
@@ -552,18 +410,3 @@ def walk(roots: Iterable[Term]) -> list[Term]:
                 for index, _, _ in term.data:
                     pending.extend(t for t, _ in index.computed)
     return [seen[k] for k in sorted(seen)]
-
-
-def reads_same_element(step: Any, output: Buffer, source: Buffer) -> bool:
-    """Return whether a kernel reads of a buffer only the element that it writes."""
-    if not isinstance(step, Kernel) or step.ordered or step.running is not None:
-        return False
-    if source.shape != output.shape or source.dtype != output.dtype:
-        return False
-    wanted = {s.indices for s in step.stores if s.buffer is output}
-    if len(wanted) != 1 or any(f.buffer is output for f in step.folds):
-        return False
-    (indices,) = wanted
-    return all(
-        t.data[1] == indices for t in walk(step.roots()) if t.kind == "load" and t.data[0] is source
-    )

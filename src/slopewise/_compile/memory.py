@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from slopewise._compile.loops import Branch, Buffer, Loop
+from slopewise._compile.loops import Buffer
 
 ALIGN = 64
 ON_STACK = 256  # bytes up to which a buffer lies on the stack, where it can become registers
@@ -33,17 +33,9 @@ def lifetimes(steps: Sequence[Any]) -> dict[int, tuple[Buffer, int, int]]:
         at = start
         for step in inside:
             begin = at
-            if isinstance(step, Loop):
-                at = visit(step.checks, at)
-                at = visit(step.body, at)
-                buffers = step.reads() | step.writes()
-                if step.test is not None:
-                    buffers.add(step.test)
-                for buffer in buffers:
-                    note(buffer, begin, at)
-            elif isinstance(step, Branch):
-                at = visit(step.taken, at)
-                at = visit(step.other, at)
+            if step.inside:
+                for part in step.inside:
+                    at = visit(part, at)
                 for buffer in step.reads() | step.writes():
                     note(buffer, begin, at)
             else:

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 from math import prod
 
-from slopewise._compile.loops import Axis, Buffer, Index, Product, Term, linearise
+from slopewise._compile.loops import Axis, Buffer, Index, Term, linearise
+from slopewise._compile.steps import Product
 
 
 def match_product(
@@ -50,7 +51,8 @@ def match_product(
         return None
     return Product(
         out, x.data[0], y.data[0], (batch[0], m[0], n[0], k[0]),
-        (x_at, batch[1], m[1], k[1]), (y_at, batch[2], k[2], n[2]), (batch[3], m[3]),
+        (x_at, batch[1], m[1], k[1]), (y_at, batch[2], k[2], n[2]),
+        (Index(home.constant), batch[3], m[3]),
     )  # fmt: skip
 
 

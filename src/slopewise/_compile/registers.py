@@ -9,39 +9,32 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from slopewise._compile.loops import Branch, Buffer, Kernel, Loop, walk
+from slopewise._compile.loops import Buffer, walk
+from slopewise._compile.steps import Branch, Kernel, Loop
 
 
 def drop_unread(steps: Sequence[Any], kept: set[int]) -> None:
     """Keep in registers what no other step reads; drop kernels that are left with nothing."""
     readers: dict[int, set[int]] = {}
 
-    def note(inside: Sequence[Any]) -> None:
-        for step in inside:
-            if isinstance(step, Loop):
-                note(step.checks)
-                note(step.body)
-                if step.test is not None:
-                    readers.setdefault(step.test.home.number, set()).add(-1)
-            elif isinstance(step, Branch):
-                note(step.taken)
-                note(step.other)
-                readers.setdefault(step.condition.home.number, set()).add(-1)
-            else:
-                for buffer in _reads_beyond(step):
+    def note(listed: Sequence[Any]) -> None:
+        for step in listed:
+            for part in step.inside:
+                note(part)
+            asked = [step.test] if isinstance(step, Loop) else []
+            asked += [step.condition] if isinstance(step, Branch) else []
+            found = asked if step.inside else _reads_beyond(step)
+            for buffer in found:
+                if buffer is not None:
                     readers.setdefault(buffer.home.number, set()).add(id(step))
 
     note(steps)
 
-    def mark(inside: Sequence[Any]) -> None:
-        for step in inside:
-            if isinstance(step, Loop):
-                mark(step.checks)
-                mark(step.body)
-            elif isinstance(step, Branch):
-                mark(step.taken)
-                mark(step.other)
-            elif isinstance(step, Kernel) and step.running is None and not step.ordered:
+    def mark(listed: Sequence[Any]) -> None:
+        for step in listed:
+            for part in step.inside:
+                mark(part)
+            if isinstance(step, Kernel) and step.running is None and not step.ordered:
                 for store in step.stores:
                     home = store.buffer.home.number
                     if home not in readers and home not in kept:

@@ -16,25 +16,7 @@ from typing import Any
 import numpy as np
 
 from slopewise._compile.builder import UINT64
-from slopewise._compile.loops import (
-    Axis,
-    Branch,
-    Buffer,
-    Call,
-    Fold,
-    Index,
-    Kernel,
-    Loop,
-    Pool,
-    Shape,
-    Split,
-    Store,
-    Term,
-    Words,
-    cost_of,
-    reads_same_element,
-    walk,
-)
+from slopewise._compile.loops import Axis, Buffer, Index, Pool, Shape, Split, Term, cost_of, walk
 from slopewise._compile.products import match_product
 from slopewise._compile.reading import (
     COMBINE,
@@ -45,6 +27,16 @@ from slopewise._compile.reading import (
     Reader,
     number_of_words,
     reduced_axes,
+)
+from slopewise._compile.steps import (
+    Branch,
+    Call,
+    Fold,
+    Kernel,
+    Loop,
+    Store,
+    Words,
+    reads_same_element,
 )
 from slopewise._core.rules import Contract, Control, Library, Pointwise, Reduce
 from slopewise._transform.expression import Expression, order, read_graph

@@ -1,0 +1,510 @@
+"""Regions: kernels that run together over chunks of rows, and the parts that threads may take.
+
+Invariant: kernels share a region only if each reads, of what another one writes, the rows at hand,
+so that running them chunk by chunk changes nothing but the order of sums; chunks and parts depend
+on shapes alone. It is separate from the schedule because it looks at finished kernels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from math import prod
+from typing import Any
+
+from slopewise._compile.loops import Axis, Buffer, Index, Pool, Term, walk
+from slopewise._compile.steps import Fold, Kernel, Product, Region, Store, identity_of
+
+CHUNK = 1 << 15  # bytes that the rows of a chunk may take: they stay in the nearest cache
+WORTH = 1 << 18  # bytes whose second reading a region must save
+HEAVY = 200_000.0  # work that is worth a wake-up of threads, in nanoseconds of one
+SHARE = 40_000.0  # work of a part, in the same unit
+PARTS = 16
+_LOOK = 40  # how many steps a region may reach over
+_FEWEST = 32  # rows
+
+
+@dataclass
+class Use:
+    """How a step uses a buffer's memory: along which dimension its rows run, if it has rows."""
+
+    shape: tuple[int, ...]
+    dim: int | None
+    reads: bool = False
+    writes: bool = False
+
+
+@dataclass
+class Group:
+    """Kernels, each with the axis of the shared rows, and the steps that must wait for them."""
+
+    members: list[tuple[Kernel, Axis]]
+    places: list[int]
+    uses: dict[int, Use]
+    waiting: list[int] = field(default_factory=list[int])
+
+
+def form_regions(steps: list[Any], pool: Pool, kept: set[int]) -> None:
+    """Put kernels that share rows into regions, and split heavy steps into parts, in place.
+
+    Parameters
+    ----------
+    steps : list
+        Of the whole program; lists inside of loops and branches are changed too.
+    kept : set of int
+        Numbers of buffers that somebody reads after the program.
+    """
+    readers: dict[int, int] = {}
+    shared: set[int] = set(kept)
+    _count_steps(steps, readers, shared)
+    _form(steps, pool, shared, readers)
+
+
+def _count_steps(steps: Sequence[Any], touched: dict[int, int], shared: set[int]) -> None:
+    """Note how many steps touch each memory, and which memories have several names."""
+    for step in steps:
+        for part in step.inside:
+            _count_steps(part, touched, shared)
+        if step.inside:
+            continue
+        for buffer in step.reads() | step.writes():
+            home = buffer.home
+            touched[home.number] = touched.get(home.number, 0) + 1
+            if home is not buffer:
+                shared.add(home.number)
+
+
+def _form(steps: list[Any], pool: Pool, shared: set[int], touched: dict[int, int]) -> None:
+    for step in steps:
+        for part in step.inside:
+            _form(part, pool, shared, touched)
+    at = 0
+    while at < len(steps):
+        best: tuple[float, Group] | None = None
+        for axis in _rows_of(steps[at]):
+            group = _grow(steps, at, axis)
+            saved = _saving(group)
+            if best is None or saved > best[0]:
+                best = (saved, group)
+        if best is not None and best[0] >= WORTH:
+            group = best[1]
+            made = _Maker(group.members, pool, shared, touched).make(CHUNK)
+            if made is not None:
+                last = group.places[-1]
+                steps[at : last + 1] = [*made, *(steps[i] for i in group.waiting if i < last)]
+                at += len(made)
+                continue
+        lone = _divide(steps[at], pool, shared, touched)
+        steps[at : at + 1] = lone
+        at += len(lone)
+
+
+def _rows_of(step: Any) -> list[Axis]:
+    """Return the axes of a kernel that may be cut into chunks."""
+    if not isinstance(step, Kernel) or step.ordered:
+        return []
+    along = step.running[0] if step.running is not None else None
+    positions = any(f.operation.startswith("arg") for f in step.folds)
+    return [
+        a
+        for a in step.axes
+        if a.size >= _FEWEST and a is not along and not (positions and a in step.reduced)
+    ]
+
+
+def _uses(kernel: Kernel, axis: Axis) -> dict[int, Use]:
+    """Return how a kernel uses memory, seen along one of its axes."""
+    found: dict[int, Use] = {}
+
+    def note(buffer: Buffer, indices: tuple[Index, ...], reads: bool, lost: bool) -> None:
+        dim = None if lost or len(indices) != len(buffer.shape) else _row(indices, axis)
+        old = found.get(buffer.home.number)
+        if old is None:
+            old = found[buffer.home.number] = Use(buffer.shape, dim)
+        elif old.dim != dim or old.shape != buffer.shape:
+            old.dim = None
+        old.reads |= reads
+        old.writes |= not reads
+
+    kept = {s.buffer.number for s in kernel.stores if s.buffer.kind == "register"}
+    for term in walk(kernel.roots()):
+        if term.kind == "load" and term.data[0].number not in kept:
+            note(*term.data, reads=True, lost=False)
+    for store in kernel.stores:
+        if store.buffer.kind != "register":
+            note(store.buffer, store.indices, reads=False, lost=False)
+    for fold in kernel.folds:
+        note(fold.buffer, fold.indices, reads=False, lost=axis in kernel.reduced)
+    return found
+
+
+def _row(indices: tuple[Index, ...], axis: Axis) -> int | None:
+    """Return the one dimension whose index is the axis, if no other index needs it."""
+    found: int | None = None
+    for place, index in enumerate(indices):
+        if axis not in set(index.axes()):
+            continue
+        if found is not None or index.key != (0, ((axis.number, 1),), ()):
+            return None
+        found = place
+    return found
+
+
+def _grow(steps: Sequence[Any], start: int, axis: Axis) -> Group:
+    """Return the largest group that starts with a kernel and its axis."""
+    first = steps[start]
+    group = Group([(first, axis)], [start], _uses(first, axis))
+    waiting: set[int] = set()  # memory that steps which were passed over write
+    held: set[int] = set()  # and memory that they read
+    for place in range(start + 1, min(len(steps), start + _LOOK)):
+        step = steps[place]
+        reads = {b.home.number for b in step.reads()}
+        writes = {b.home.number for b in step.writes()}
+        free = waiting.isdisjoint(reads | writes) and held.isdisjoint(writes)
+        chosen: tuple[Axis, dict[int, Use]] | None = None
+        for other in _rows_of(step) if free else []:
+            if other.size == axis.size:
+                uses = _uses(step, other)
+                if _joins(group.uses, uses):
+                    chosen = (other, uses)
+                    break
+        if chosen is None:
+            group.waiting.append(place)
+            waiting |= writes
+            held |= reads
+            continue
+        group.members.append((step, chosen[0]))
+        group.places.append(place)
+        for number, use in chosen[1].items():
+            old = group.uses.get(number)
+            if old is None:
+                group.uses[number] = use
+            else:
+                aligned = old.dim == use.dim and old.shape == use.shape
+                old.dim = old.dim if aligned else None
+                old.reads |= use.reads
+                old.writes |= use.writes
+    return group
+
+
+def _joins(group: dict[int, Use], uses: dict[int, Use]) -> bool:
+    """Return whether a kernel shares rows with a group and meets what it writes only there."""
+    common = False
+    for number, use in uses.items():
+        old = group.get(number)
+        if old is None:
+            continue
+        aligned = use.dim is not None and old.dim == use.dim and old.shape == use.shape
+        if (old.writes or use.writes) and not aligned:
+            return False
+        common = common or aligned
+    return common
+
+
+def _saving(group: Group) -> float:
+    """Return how many bytes need not come from memory again."""
+    if len(group.members) < 2:
+        return 0.0
+    total = 0.0
+    for kernel, axis in group.members:
+        for number, use in _uses(kernel, axis).items():
+            if use.dim is not None and group.uses[number].dim is not None:
+                total += prod(use.shape) * _width(kernel, number)
+    for number, use in group.uses.items():
+        if use.dim is not None:
+            kernel = next(k for k, a in group.members if number in _uses(k, a))
+            total -= prod(use.shape) * _width(kernel, number)
+    return total
+
+
+def _width(kernel: Kernel, number: int) -> int:
+    """Return the bytes of an element of a memory that a kernel touches."""
+    return next(
+        b.dtype.itemsize for b in kernel.reads() | kernel.writes() if b.home.number == number
+    )
+
+
+def work_of(step: Any) -> float:
+    """Return about how many nanoseconds a kernel or a product takes."""
+    if isinstance(step, Product):
+        return 2.0 * prod(step.sizes) / (80.0 if step.out.dtype.itemsize == 4 else 40.0)
+    assert isinstance(step, Kernel)
+    points = prod(a.size for a in step.axes)
+    terms = walk(step.roots())
+    moved = sum(b.bytes for b in step.reads() | step.writes() if b.kind != "register")
+    operations = points * sum(t.cost for t in terms if t.kind == "op")
+    return max(moved / 12.0, operations / 12.0)
+
+
+def _divide(step: Any, pool: Pool, shared: set[int], touched: dict[int, int]) -> list[Any]:
+    """Cut one heavy step into parts."""
+    if isinstance(step, Product):
+        return [_divide_product(step, pool)] if work_of(step) >= HEAVY else [step]
+    if not isinstance(step, Kernel) or work_of(step) < HEAVY:
+        return [step]
+    rows = _rows_of(step)
+    outer = [a for a in rows if a not in step.reduced]
+    for axis in sorted(outer, key=lambda a: -a.size)[:1] or rows[:1]:
+        made = _Maker([(step, axis)], pool, shared, touched).make(0)
+        if made is not None:
+            return made
+    return [step]
+
+
+def _divide_product(step: Product, pool: Pool) -> Any:
+    """Cut a product into parts along the longer side of its result."""
+    batch, m, n, k = step.sizes
+    parts = _parts(work_of(step))
+    lengthwise = m >= n
+    size = m if lengthwise else n
+    chunk = _chunk(size, -(-size // parts))
+    if chunk >= size:
+        return step
+    row = _counter(pool, "row", size - size % chunk - chunk + 1)
+    part = _counter(pool, "part", size // chunk)
+
+    def cut(start: Index, count: int) -> Product:
+        moved = [step.x_place[0], step.y_place[0], step.out_place[0]]
+        strides = (step.x_place[2], 0, step.out_place[2]) if lengthwise else (0, step.y_place[3], 1)
+        moved = [at.plus(start.scale(s)) for at, s in zip(moved, strides, strict=True)]
+        return replace(
+            step,
+            sizes=(batch, count, n, k) if lengthwise else (batch, m, count, k),
+            x_place=(moved[0], *step.x_place[1:]),
+            y_place=(moved[1], *step.y_place[1:]),
+            out_place=(moved[2], *step.out_place[1:]),
+        )
+
+    left = size % chunk
+    rest = [cut(Index(size - left), left)] if left else []
+    body = [cut(Index(0, ((row, 1),)), chunk)]
+    return Region([], body, rest, row, part, chunk, size // chunk)
+
+
+def _counter(pool: Pool, name: str, size: int) -> Axis:
+    made = Axis(f"{name}{pool.axis_count}", size, pool.axis_count)
+    pool.axis_count += 1
+    return made
+
+
+def _parts(work: float) -> int:
+    """Return into how many parts work is cut; nothing but the shapes decides it."""
+    if work < HEAVY:
+        return 1
+    return max(2, min(PARTS, int(work / SHARE)))
+
+
+def _chunk(rows: int, most: int) -> int:
+    """Return a chunk's rows: a divisor of all rows if one is near, as then none are left over."""
+    most = max(1, min(most, rows))
+    for size in range(most, max(most // 2, 1) - 1, -1):
+        if rows % size == 0:
+            return size
+    return most if most < 16 else most - most % 16
+
+
+class _Maker:
+    """Makes the region of some kernels."""
+
+    def __init__(
+        self, members: Sequence[tuple[Kernel, Axis]], pool: Pool, shared: set[int],
+        touched: dict[int, int],
+    ) -> None:  # fmt: skip
+        self.members = members
+        self.pool = pool
+        self.shared = shared
+        self.touched = touched
+        self.rows = members[0][1].size
+
+    def make(self, chunk_bytes: int) -> list[Any] | None:
+        """Return the region and the steps that join its parts; None if it would be one chunk.
+
+        Without `chunk_bytes` each part is one chunk.
+        """
+        work = sum(work_of(kernel) for kernel, _ in self.members)
+        uses = [_uses(kernel, axis) for kernel, axis in self.members]
+        folded = [f for k, a in self.members if a in k.reduced for f in k.folds]
+        parts = _parts(work)
+        rowwise: dict[int, int] = {}
+        for (kernel, _), each in zip(self.members, uses, strict=True):
+            for number, use in each.items():
+                if use.dim is not None:
+                    rowwise[number] = prod(use.shape) * _width(kernel, number)
+        total = sum(rowwise.values())
+        kept = sum(f.buffer.bytes for f in folded)
+        while parts > 1 and parts * kept > total // 4:  # their sums would cost more than they save
+            parts //= 2
+        most = max(1, chunk_bytes * self.rows // max(1, total)) if chunk_bytes else self.rows
+        chunk = _chunk(self.rows, min(most, -(-self.rows // parts)))
+        chunks = self.rows // chunk
+        parts = min(parts, chunks)
+        if chunks < 2:
+            return None
+        self.parts = parts
+        row = _counter(self.pool, "row", (chunks - 1) * chunk + 1)
+        part = _counter(self.pool, "part", parts)
+        self.small = self._shrink(uses, chunk)
+        self.partial = {
+            id(f): self.pool.buffer((parts, *f.buffer.shape), f.buffer.dtype, "scratch")
+            if parts > 1 else f.buffer
+            for f in folded
+        }  # fmt: skip
+        axes: dict[int, Axis] = {}
+        begin = [self._set(f, part) for f in folded]
+        body = [
+            self._cut(k, a, chunk, Index(0, ((row, 1),)), Index(0, ((part, 1),)), axes)
+            for k, a in self.members
+        ]
+        left = self.rows - chunks * chunk
+        rest = [
+            self._cut(k, a, left, Index(self.rows - left), Index(parts - 1), axes)
+            for k, a in self.members
+            if left
+        ]
+        joined = [self._join(f) for f in folded if parts > 1]
+        return [Region(begin, body, rest, row, part, chunk, chunks), *joined]
+
+    def _shrink(self, uses: Sequence[dict[int, Use]], chunk: int) -> dict[int, tuple[Buffer, int]]:
+        """Return a buffer of a chunk's rows for each one that lives inside the region only."""
+        counts: dict[int, int] = {}
+        for each in uses:
+            for number in each:
+                counts[number] = counts.get(number, 0) + 1
+        found: dict[int, tuple[Buffer, int]] = {}
+        for kernel, _ in self.members:
+            for store in (*kernel.stores, *kernel.folds):
+                buffer = store.buffer
+                number = buffer.number
+                if buffer.kind != "scratch" or buffer.alias is not None or number in self.shared:
+                    continue
+                if counts.get(number, 0) != self.touched.get(number, -1):
+                    continue
+                dims = {each[number].dim for each in uses if number in each}
+                (dim,) = dims if len(dims) == 1 else (None,)
+                if dim is None or number in found:
+                    continue
+                shape = (*buffer.shape[:dim], chunk, *buffer.shape[dim + 1 :])
+                shape = (self.parts, *shape) if self.parts > 1 else shape
+                found[number] = (self.pool.buffer(shape, buffer.dtype, "scratch"), dim)
+        return found
+
+    def _set(self, fold: Fold, part: Axis) -> Kernel:
+        """Return the kernel that sets a part's accumulator."""
+        buffer = self.partial[id(fold)]
+        axes, indices = self._over(fold.buffer.shape)
+        if self.parts > 1:
+            indices = (Index(0, ((part, 1),)), *indices)
+        start = self.pool.number(identity_of(fold.operation, buffer.dtype), buffer.dtype)
+        return Kernel(axes, stores=[Store(buffer, indices, start)], names=["start"])
+
+    def _join(self, fold: Fold) -> Kernel:
+        """Return the kernel that folds the parts in order."""
+        source = self.partial[id(fold)]
+        axes, indices = self._over(source.shape)
+        term = self.pool.load(source, indices)
+        whole = Fold(fold.buffer, indices[1:], term, fold.operation)
+        return Kernel(axes, frozenset(axes[:1]), folds=[whole], names=["join"])
+
+    def _over(self, shape: tuple[int, ...]) -> tuple[tuple[Axis, ...], tuple[Index, ...]]:
+        axes = self.pool.domain(tuple(n for n in shape if n != 1))
+        at = iter(axes)
+        return axes, tuple(Index(0) if n == 1 else Index(0, ((next(at), 1),)) for n in shape)
+
+    def _cut(
+        self, kernel: Kernel, axis: Axis, size: int, start: Index, part: Index,
+        axes: dict[int, Axis],
+    ) -> Kernel:  # fmt: skip
+        """Return a kernel over `size` rows from `start` on."""
+        own = axes.get(size)
+        if own is None:
+            own = axes[size] = _counter(self.pool, "r", size)
+        local = Index(0, ((own, 1),)) if size > 1 else Index(0)
+        moved = _Moved(self.pool, axis, start.plus(local), local, part, self)
+        moved.add(kernel.roots())
+        reduced = kernel.reduced
+        folded = axis in reduced
+        if folded:
+            reduced = (reduced - {axis}) | {own}
+        folds = [
+            Fold(
+                *moved.place(self.partial[id(f)], f.indices, folded and self.parts > 1),
+                moved.terms[f.term.number], f.operation, f.onto or folded,
+            )
+            for f in kernel.folds
+            if folded
+        ] or [
+            Fold(*moved.place(f.buffer, f.indices), moved.terms[f.term.number], f.operation, f.onto)
+            for f in kernel.folds
+        ]  # fmt: skip
+        stores = [
+            Store(*moved.place(s.buffer, s.indices), moved.terms[s.term.number], s.add)
+            for s in kernel.stores
+        ]
+        return replace(
+            kernel,
+            axes=tuple(own if a is axis else a for a in kernel.axes),
+            reduced=reduced,
+            stores=stores,
+            folds=folds,
+        )
+
+
+class _Moved:
+    """Terms with the axis of the rows replaced by a chunk's own."""
+
+    def __init__(
+        self, pool: Pool, axis: Axis, whole: Index, local: Index, part: Index, maker: _Maker
+    ) -> None:
+        self.pool = pool
+        self.axis = axis
+        self.whole = whole  # the row
+        self.local = local  # the row within the chunk
+        self.part = part
+        self.maker = maker
+        self.terms: dict[int, Term] = {}
+
+    def add(self, roots: Iterable[Term]) -> None:
+        """Replace the axis in everything under the roots."""
+        for term in walk(roots):
+            self.terms[term.number] = self._term(term)
+
+    def _term(self, term: Term) -> Term:
+        pool = self.pool
+        operands = tuple(self.terms[o.number] for o in term.operands)
+        if term.kind == "load":
+            return pool.load(*self.place(*term.data))
+        if term.kind == "index":
+            return pool.index(self.index(term.data))
+        if term.kind == "op":
+            body, params, name = term.data
+            return pool.op(name, body, operands, params, term.dtype, term.cost)
+        if term.kind == "inside":
+            conditions = tuple((self.index(i), low, high) for i, low, high in term.data)
+            return pool.inside(conditions, *operands)
+        return term
+
+    def index(self, index: Index, row: Index | None = None) -> Index:
+        """Return an index with the axis replaced by a row."""
+        made = Index(
+            index.constant,
+            tuple((a, k) for a, k in index.terms if a is not self.axis),
+            tuple((self.terms[t.number], k) for t, k in index.computed),
+        )
+        for axis, k in index.terms:
+            if axis is self.axis:
+                made = made.plus((self.whole if row is None else row).scale(k))
+        return made
+
+    def place(
+        self, buffer: Buffer, indices: tuple[Index, ...], partial: bool = False
+    ) -> tuple[Buffer, tuple[Index, ...]]:
+        """Return where an element lies: buffers of the region alone hold a chunk's rows."""
+        small = self.maker.small.get(buffer.number)
+        if small is not None:
+            fresh, dim = small
+            moved = tuple(
+                self.index(i, self.local if k == dim else None) for k, i in enumerate(indices)
+            )
+            return fresh, (self.part, *moved) if self.maker.parts > 1 else moved
+        moved = tuple(self.index(i) for i in indices)
+        return buffer, (self.part, *moved) if partial else moved
