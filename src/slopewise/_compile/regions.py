@@ -297,7 +297,7 @@ def _parts(work: float) -> int:
 def _chunk(rows: int, most: int) -> int:
     """Return a chunk's rows: a divisor of all rows if one is near, as then none are left over."""
     most = max(1, min(most, rows))
-    for size in range(most, max(most // 2, 1) - 1, -1):
+    for size in range(most, max(most // 2, most - 1000, 1) - 1, -1):
         if rows % size == 0:
             return size
     return most if most < 16 else most - most % 16
