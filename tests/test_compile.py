@@ -832,6 +832,6 @@ class TestFailures:
             sw.compile(sw.linalg.inv)(np.zeros((2, 2)))
 
     def test_what_cannot_be_addressed_is_refused(self) -> None:
-        outer = sw.compile(lambda x: (x[:, None] * x[None, :]).cumsum(0)[-1].sum())
+        outer = sw.compile(lambda x: (x[:, None] * x[None, :]).cumsum(0).cumsum(1)[-1].sum())
         with pytest.raises(sw.errors.ShapeError, match="cumsum"):
             outer(np.ones(3_000_000))
