@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from typing import Any as _Any
 
 from slopewise import autograd, cuda, errors
+from slopewise._compile.threads import get_num_threads, set_num_threads
 from slopewise._core.aval import DTYPES as _DTYPES
 from slopewise._core.state import (
     enable_grad,
@@ -251,6 +252,7 @@ from slopewise._front.shape import (
     unsqueeze,
     view,
 )
+from slopewise._front.sparse import sparse_jacobian
 from slopewise._methods import install_methods as _install_methods
 from slopewise._ops.registry import install as _install_primitives
 from slopewise._transform.control import install as _install_control
@@ -397,6 +399,7 @@ __all__ = [
     "ge",
     "gelu",
     "get_default_dtype",
+    "get_num_threads",
     "get_rng_state",
     "grad",
     "gradcheck",
@@ -505,6 +508,7 @@ __all__ = [
     "scatter_set",
     "set_default_dtype",
     "set_grad_enabled",
+    "set_num_threads",
     "set_rng_state",
     "short",
     "sigmoid",
@@ -516,6 +520,7 @@ __all__ = [
     "softmax",
     "softplus",
     "sort",
+    "sparse_jacobian",
     "split",
     "sqrt",
     "square",

@@ -26,8 +26,12 @@ _WEYL = ("0x9E3779B97F4A7C15", "0xBB67AE8584CAA73B")  # increments of the key
 class Assembler:
     """Writes the steps of a program."""
 
-    def __init__(self, module: Module, slots: dict[int, int], calls: list[Call]) -> None:
+    def __init__(
+        self, module: Module, slots: dict[int, int], calls: list[Call], timed: bool = False
+    ) -> None:
         self.module = module
+        self.timed = timed
+        self.clocks: dict[int, int] = {}  # the place of each timed step's counter; 0: the whole
         self.slots = slots
         self.calls = calls
         self.b = Builder(
@@ -69,28 +73,57 @@ class Assembler:
 
     def write(self, steps: Sequence[Any]) -> None:
         """Write all steps and close the function."""
+        before = self._read_clock() if self.timed else ""
         self._steps(steps)
+        if self.timed:
+            self._add_time(0, before)
         self.b.finish("ret void")
         self.module.attributes.append("!0 = !{}")
 
     def _steps(self, steps: Sequence[Any]) -> None:
         for step in steps:
             self.count += 1
-            if isinstance(step, Kernel):
-                self._kernel(step)
-            elif isinstance(step, Loop):
-                self._loop(step)
-            elif isinstance(step, Branch):
-                self._branch(step)
-            elif isinstance(step, Region):
-                self._region(step)
-            elif isinstance(step, Words):
-                self._words(step)
-            elif isinstance(step, Product):
-                self._product(step)
+            if self.timed and not step.inside:
+                self._timed(step)
             else:
-                assert isinstance(step, Call)
-                self._call(step)
+                self._step(step)
+
+    def _timed(self, step: Any) -> None:
+        """Write a step between two readings of the processor's clock."""
+        number = self.clocks.setdefault(id(step), len(self.clocks) + 1)
+        before = self._read_clock()
+        self._step(step)
+        self._add_time(number, before)
+
+    def _read_clock(self) -> str:
+        self.module.declare("llvm.readcyclecounter", "declare i64 @llvm.readcyclecounter()")
+        return self.b.pointer("call i64 @llvm.readcyclecounter()")
+
+    def _add_time(self, number: int, before: str) -> None:
+        """Add the cycles since `before` to a counter; several threads may do so."""
+        b = self.b
+        spent = b.pointer(f"sub i64 {self._read_clock()}, {before}")
+        slot = b.pointer(f"getelementptr ptr, ptr %routines, i64 {len(ROUTINES) + 1}")
+        clock = b.pointer(f"load ptr, ptr {slot}")
+        at = b.pointer(f"getelementptr i64, ptr {clock}, i64 {number}")
+        b.write(f"atomicrmw add ptr {at}, i64 {spent} monotonic, align 8")
+
+    def _step(self, step: Any) -> None:
+        if isinstance(step, Kernel):
+            self._kernel(step)
+        elif isinstance(step, Loop):
+            self._loop(step)
+        elif isinstance(step, Branch):
+            self._branch(step)
+        elif isinstance(step, Region):
+            self._region(step)
+        elif isinstance(step, Words):
+            self._words(step)
+        elif isinstance(step, Product):
+            self._product(step)
+        else:
+            assert isinstance(step, Call)
+            self._call(step)
 
     def _kernel(self, kernel: Kernel) -> None:
         """Write a kernel: in place if its buffers may become registers, else as a function.

@@ -26,9 +26,9 @@ _CONTROLS = (
 
 
 def make_table(products: bool) -> Any:
-    """Return a table of the addresses of ROUTINES, and a place for what spreads parts."""
+    """Return a table of the addresses of ROUTINES, then of what spreads parts and of clocks."""
     found = _find_routines() if products else [None] * len(ROUTINES)
-    return (ctypes.c_void_p * (len(ROUTINES) + 1))(*found)
+    return (ctypes.c_void_p * (len(ROUTINES) + 2))(*found)
 
 
 @cache

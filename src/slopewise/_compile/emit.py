@@ -105,7 +105,7 @@ class KernelEmitter(Accesses):
                 elif k == 1:
                     score += weight
                 elif k:
-                    score -= 0.5
+                    score -= 0.5 if weight == 2 else 2.0  # lanes are stored one by one
                 elif computed and weight == 3:
                     usable = False  # several lanes would add to one place
             if not usable:

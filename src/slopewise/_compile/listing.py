@@ -6,7 +6,8 @@ separate because only people read it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from math import prod
 from typing import Any
 
@@ -27,7 +28,8 @@ def describe(executable: Any) -> str:
     Returns
     -------
     str
-        One block for each kernel: its loops, what it stores, how many bytes and operations.
+        One block for each kernel: its loops, what it stores, how many bytes and operations, and
+        its time where the executable is a timed one.
     """
     lines = [f"{executable.name}: {_count(executable.steps)} steps"]
     for role, buffers in (("in", executable.inputs), ("out", executable.outputs)):
@@ -36,7 +38,7 @@ def describe(executable: Any) -> str:
     if executable.table.used:
         listed = ", ".join(f"{name} ({n})" for name, n in sorted(executable.table.used.items()))
         lines.append(f"  rewritten: {listed}")
-    _list(executable.steps, lines, 1)
+    _list(executable.steps, lines, 1, partial(_time, executable))
     return "\n".join(lines)
 
 
@@ -52,51 +54,62 @@ def _declare(buffer: Buffer) -> str:
     return f"{buffer.name}: {buffer.dtype}{list(buffer.shape)}"
 
 
-def _list(steps: Sequence[Any], lines: list[str], depth: int) -> None:
+def _time(executable: Any, step: Any) -> str:
+    """Return the time of a step, where it was measured."""
+    seconds = executable.time_of(step)
+    if seconds is None:
+        return ""
+    whole = executable.seconds / executable.runs
+    return f"  [{seconds * 1e6:.2f} us, {seconds / whole:.0%}]"
+
+
+def _list(steps: Sequence[Any], lines: list[str], depth: int, time: Callable[[Any], str]) -> None:
     pad = "  " * depth
     for step in steps:
         if isinstance(step, Kernel):
-            _list_kernel(step, lines, pad)
+            _list_kernel(step, lines, pad, time(step))
         elif isinstance(step, Loop):
             if step.axis is not None:
                 lines.append(f"{pad}repeat {step.axis.name} < {step.axis.size}:")
             else:
                 lines.append(f"{pad}while {step.test}:")
-                _list(step.checks, lines, depth + 2)
-            _list(step.body, lines, depth + 1)
+                _list(step.checks, lines, depth + 2, time)
+            _list(step.body, lines, depth + 1, time)
         elif isinstance(step, Region):
             shared = f" in {step.part.size} parts" if step.part.size > 1 else ""
             lines.append(f"{pad}by {step.chunk} rows, {step.chunks} times{shared}:")
-            _list([*step.begin, *step.body], lines, depth + 1)
+            _list([*step.begin, *step.body], lines, depth + 1, time)
             if step.rest:
                 lines.append(f"{pad}and for the rows left over")
         elif isinstance(step, Branch):
             lines.append(f"{pad}if {step.condition}:")
-            _list(step.taken, lines, depth + 1)
+            _list(step.taken, lines, depth + 1, time)
             lines.append(f"{pad}else:")
-            _list(step.other, lines, depth + 1)
+            _list(step.other, lines, depth + 1, time)
         elif isinstance(step, Words):
-            lines.append(f"{pad}{step.buffer.name} = random words of {step.counter.name}")
+            lines.append(
+                f"{pad}{step.buffer.name} = random words of {step.counter.name}{time(step)}"
+            )
         elif isinstance(step, Product):
             batch, m, n, k = step.sizes
             repeated = f"{batch} times " if batch > 1 else ""
             lines.append(
                 f"{pad}{step.out.name} = {repeated}matrix product {step.x.name} {step.y.name}"
-                f"  ({m} x {k}) ({k} x {n}), {2 * batch * m * n * k} operations"
+                f"  ({m} x {k}) ({k} x {n}), {2 * batch * m * n * k} operations{time(step)}"
             )
         elif isinstance(step, Call):
             given = ", ".join(b.name for b in step.operands)
             made = ", ".join(b.name for b in step.outs)
-            lines.append(f"{pad}{made} = call {step.primitive.name}({given})")
+            lines.append(f"{pad}{made} = call {step.primitive.name}({given}){time(step)}")
 
 
-def _list_kernel(kernel: Kernel, lines: list[str], pad: str) -> None:
+def _list_kernel(kernel: Kernel, lines: list[str], pad: str, time: str) -> None:
     points = prod(a.size for a in kernel.axes)
     terms = walk(kernel.roots())
     work = points * sum(t.cost for t in terms if t.kind == "op")
     moved = sum(b.bytes for b in kernel.reads() | kernel.writes() if b.kind != "register")
     fused = ", ".join(dict.fromkeys(kernel.names))
-    lines.append(f"{pad}kernel [{fused}]  {work:.0f} operations, {moved} bytes")
+    lines.append(f"{pad}kernel [{fused}]  {work:.0f} operations, {moved} bytes{time}")
     loops = " ".join(_loop(a, kernel) for a in kernel.axes)
     if loops:
         lines.append(f"{pad}  for {loops}:")

@@ -8,29 +8,25 @@ together.
 from __future__ import annotations
 
 import ctypes
-import threading
+import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 
 from slopewise._compile.assembly import ENTRY, Assembler
-from slopewise._compile.blas import find_routines, one_thread
+from slopewise._compile.blas import make_table, one_thread
 from slopewise._compile.builder import Module
+from slopewise._compile.entry import Native, has_parts, is_long
 from slopewise._compile.jit import Code, vector_bytes
-from slopewise._compile.loops import (
-    Branch,
-    Buffer,
-    Call,
-    Kernel,
-    Loop,
-    Pool,
-    Product,
-    reads_same_element,
-)
+from slopewise._compile.loops import Buffer, Pool
 from slopewise._compile.memory import plan
+from slopewise._compile.regions import form_regions
 from slopewise._compile.registers import drop_unread
 from slopewise._compile.schedule import Scheduler
+from slopewise._compile.steps import Call, Kernel, Product, innermost, reads_same_element
+from slopewise._compile.threads import find_spreader, keep, take_kept
 from slopewise._core.quiet import hush, restore
 from slopewise._core.source import locate
 from slopewise._core.trace import Graph
@@ -47,10 +43,23 @@ _RUN = ctypes.CFUNCTYPE(
 
 
 class Executable:
-    """Machine code for one graph."""
+    """Machine code for one graph.
 
-    def __init__(self, graph: Graph, name: str, *, checked: bool = False) -> None:
+    Parameters
+    ----------
+    graph : Graph
+    name : str
+    checked : bool
+        Whether every access is checked against its buffer.
+    timed : bool
+        Whether the time of each step is measured (see `explain`).
+    """
+
+    def __init__(
+        self, graph: Graph, name: str, *, checked: bool = False, timed: bool = False
+    ) -> None:
         self.name = name
+        self.graph = graph
         inputs, outputs, self.table = simplify(graph)
         pool = Pool()
         scheduler = Scheduler(pool, self.table)
@@ -61,14 +70,16 @@ class Executable:
             self.inputs.append(buffer)
         self.outputs = scheduler.run(outputs)
         self.steps = scheduler.steps
-        drop_unread(self.steps, {b.number for b in self.outputs})
+        kept = {b.number for b in self.outputs}
+        drop_unread(self.steps, kept)
+        form_regions(self.steps, pool, kept)
         self.arena_bytes = plan(self.steps)
         self._refuse_if_too_large()
         self.constants = [b for b in pool.buffers if b.kind == "constant" and b.array is not None]
         slots = {b.number: i for i, b in enumerate((*self.inputs, *self.outputs, *self.constants))}
         self.calls: list[Call] = []
         module = Module(vector_bytes(), checked=checked)
-        assembler = Assembler(module, slots, self.calls)
+        assembler = Assembler(module, slots, self.calls, timed)
         assembler.write(self.steps)
         self.kernels = assembler.kernels
         self.ir = module.text()
@@ -76,10 +87,15 @@ class Executable:
         self._run = _RUN(self.code.address(ENTRY))
         self._kept = [np.ascontiguousarray(b.array) for b in self.constants]
         self._overwritten = self._find_overwritten()
-        self._errors = threading.local()  # what a routine raised in the call of this thread
         self._arenas: list[tuple[Array, int]] = []
         self._outside = _OUTSIDE(self._call)
-        self._routines = find_routines() if _has_products(self.steps) else None
+        self._has_products = any(isinstance(s, Product) for s in innermost(self.steps))
+        self._routines = make_table(self._has_products)
+        self._places = assembler.clocks if timed else None
+        self._clocks = np.zeros(len(assembler.clocks) + 1, np.int64)
+        self._routines[-1] = self._clocks.ctypes.data
+        self.runs = 0
+        self.seconds = 0.0  # of all runs that were timed
 
     def _make_arena(self) -> Array:
         try:
@@ -95,7 +111,7 @@ class Executable:
         if self.arena_bytes < _LARGEST:
             return
         largest: tuple[int, Any] = (0, None)
-        for step in self.steps:
+        for step in innermost(self.steps):
             for buffer in step.writes():
                 if buffer.kind == "scratch" and buffer.bytes > largest[0]:
                     largest = (buffer.bytes, step)
@@ -158,13 +174,15 @@ class Executable:
             arena = self._make_arena()
             start = -arena.ctypes.data % 64 + arena.ctypes.data
         status = ctypes.c_int64(0)
-        if self._routines is None:
-            self._run(table, start, ctypes.addressof(status), self._outside, None)
-        else:
-            with one_thread():
-                self._run(table, start, ctypes.addressof(status), self._outside, self._routines)
+        self._routines[-2] = find_spreader()
+        held = one_thread() if self._has_products else nullcontext()
+        begin = time.perf_counter()
+        with held:
+            self._run(table, start, ctypes.addressof(status), self._outside, self._routines)
+        self.runs += 1
+        self.seconds += time.perf_counter() - begin
         self._arenas.append((arena, start))
-        error, self._errors.found = getattr(self._errors, "found", None), None
+        error = take_kept()
         if error is not None:
             raise error
         if status.value:
@@ -173,6 +191,18 @@ class Executable:
             given[...] = fresh
             results[next(i for i, r in enumerate(results) if r is fresh)] = given
         return results
+
+    def native(self) -> Native | None:
+        """Return what an entry needs to run this without Python, or None if that cannot be.
+
+        The code of an entry passes neither routines nor a way back, and no thread helps it.
+        """
+        if self.calls or self._has_products or has_parts(self.steps):
+            return None
+        return Native(
+            self.code.address(ENTRY), self.ir, self._kept, self.arena_bytes, self._overwritten,
+            is_long(self.steps), self._refuse, self,
+        )  # fmt: skip
 
     def _refuse(self, status: int) -> None:
         kernel = next((k for n, k in self.kernels if n == status), None)
@@ -196,16 +226,30 @@ class Executable:
         except (SlopewiseError, ValueError, np.linalg.LinAlgError, IndexError) as error:
             kind = type(error) if isinstance(error, SlopewiseError) else ShapeError
             told = str(error) if isinstance(error, SlopewiseError) else f"{step.primitive}: {error}"
-            self._errors.found = kind(told + _line_of([step.place]))
+            keep(kind(told + _line_of([step.place])))
             return
         except BaseException as error:  # raised through compiled code it would be lost
-            self._errors.found = error
+            keep(error)
             return
         finally:
             restore(token)
         made = out if is_tuple(out) else (out,)
         for target, value in zip(arrays[len(step.operands) :], made, strict=True):
             target[...] = value
+
+    def timed(self) -> Executable:
+        """Return the same program with a clock around each step."""
+        return Executable(self.graph, self.name, timed=True)
+
+    def time_of(self, step: Any) -> float | None:
+        """Return the seconds that a step takes in one run; None where they are not measured."""
+        if self._places is None or not self.runs or not self._clocks[0]:
+            return None
+        place = self._places.get(id(step))
+        if place is None:
+            return None
+        per_cycle = self.seconds / float(self._clocks[0])
+        return float(self._clocks[place]) * per_cycle / self.runs
 
     # --- telling what it is --------------------------------------------------------------------
 
@@ -230,16 +274,6 @@ def _line_of(places: Sequence[Any]) -> str:
         if place is not None:
             return f"\n  at {locate(place)}"
     return ""
-
-
-def _has_products(steps: Sequence[Any]) -> bool:
-    """Return whether a step, or one inside of it, calls the BLAS."""
-    inner = [
-        [*s.checks, *s.body] if isinstance(s, Loop) else [*s.taken, *s.other]
-        for s in steps
-        if isinstance(s, (Loop, Branch))
-    ]
-    return any(isinstance(s, Product) for s in steps) or any(_has_products(i) for i in inner)
 
 
 def _view(pointer: int | None, buffer: Buffer) -> Array:

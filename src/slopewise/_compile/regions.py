@@ -13,13 +13,15 @@ from math import prod
 from typing import Any
 
 from slopewise._compile.loops import Axis, Buffer, Index, Pool, Term, walk
-from slopewise._compile.steps import Fold, Kernel, Product, Region, Store, identity_of
+from slopewise._compile.steps import Fold, Kernel, Product, Region, Store, identity_of, innermost
 
 CHUNK = 1 << 15  # bytes that the rows of a chunk may take: they stay in the nearest cache
 WORTH = 1 << 18  # bytes whose second reading a region must save
 HEAVY = 200_000.0  # work that is worth a wake-up of threads, in nanoseconds of one
 SHARE = 40_000.0  # work of a part, in the same unit
 PARTS = 16
+ABREAST = 32  # rows of such, at least
+SHORT = 32  # elements of an axis that a few vectors hold
 _LOOK = 40  # how many steps a region may reach over
 _FEWEST = 32  # rows
 
@@ -36,11 +38,12 @@ class Use:
 
 @dataclass
 class Group:
-    """Kernels, each with the axis of the shared rows, and the steps that must wait for them."""
+    """Kernels, each with the axis of the shared rows, and the steps that go before or after."""
 
     members: list[tuple[Kernel, Axis]]
     places: list[int]
     uses: dict[int, Use]
+    early: list[int] = field(default_factory=list[int])
     waiting: list[int] = field(default_factory=list[int])
 
 
@@ -62,11 +65,7 @@ def form_regions(steps: list[Any], pool: Pool, kept: set[int]) -> None:
 
 def _count_steps(steps: Sequence[Any], touched: dict[int, int], shared: set[int]) -> None:
     """Note how many steps touch each memory, and which memories have several names."""
-    for step in steps:
-        for part in step.inside:
-            _count_steps(part, touched, shared)
-        if step.inside:
-            continue
+    for step in innermost(steps):
         for buffer in step.reads() | step.writes():
             home = buffer.home
             touched[home.number] = touched.get(home.number, 0) + 1
@@ -91,8 +90,10 @@ def _form(steps: list[Any], pool: Pool, shared: set[int], touched: dict[int, int
             made = _Maker(group.members, pool, shared, touched).make(CHUNK)
             if made is not None:
                 last = group.places[-1]
-                steps[at : last + 1] = [*made, *(steps[i] for i in group.waiting if i < last)]
-                at += len(made)
+                early = [steps[i] for i in group.early if i < last]
+                late = [steps[i] for i in group.waiting if i < last]
+                steps[at : last + 1] = [*early, *made, *late]
+                at += len(early) + len(made)
                 continue
         lone = _divide(steps[at], pool, shared, touched)
         steps[at : at + 1] = lone
@@ -169,9 +170,12 @@ def _grow(steps: Sequence[Any], start: int, axis: Axis) -> Group:
                     chosen = (other, uses)
                     break
         if chosen is None:
-            group.waiting.append(place)
-            waiting |= writes
-            held |= reads
+            if free and _precedes(reads, writes, group.uses):
+                group.early.append(place)
+            else:
+                group.waiting.append(place)
+                waiting |= writes
+                held |= reads
             continue
         group.members.append((step, chosen[0]))
         group.places.append(place)
@@ -185,6 +189,11 @@ def _grow(steps: Sequence[Any], start: int, axis: Axis) -> Group:
                 old.reads |= use.reads
                 old.writes |= use.writes
     return group
+
+
+def _precedes(reads: set[int], writes: set[int], uses: dict[int, Use]) -> bool:
+    """Return whether a step needs nothing that a group writes, and writes nothing it uses."""
+    return writes.isdisjoint(uses) and not any(n in uses and uses[n].writes for n in reads)
 
 
 def _joins(group: dict[int, Use], uses: dict[int, Use]) -> bool:
@@ -335,7 +344,11 @@ class _Maker:
         while parts > 1 and parts * kept > total // 4:  # their sums would cost more than they save
             parts //= 2
         most = max(1, chunk_bytes * self.rows // max(1, total)) if chunk_bytes else self.rows
-        chunk = _chunk(self.rows, min(most, -(-self.rows // parts)))
+        self.side_by_side = self._lie_side_by_side(uses)
+        if self.side_by_side:
+            chunk = max(ABREAST, min(most, -(-self.rows // parts)) // ABREAST * ABREAST)
+        else:
+            chunk = _chunk(self.rows, min(most, -(-self.rows // parts)))
         chunks = self.rows // chunk
         parts = min(parts, chunks)
         if chunks < 2:
@@ -383,10 +396,26 @@ class _Maker:
                 (dim,) = dims if len(dims) == 1 else (None,)
                 if dim is None or number in found:
                     continue
-                shape = (*buffer.shape[:dim], chunk, *buffer.shape[dim + 1 :])
+                shape = tuple(self.arrange(buffer.shape, dim, chunk))
                 shape = (self.parts, *shape) if self.parts > 1 else shape
                 found[number] = (self.pool.buffer(shape, buffer.dtype, "scratch"), dim)
         return found
+
+    def arrange(self, listed: Sequence[Any], dim: int, row: Any) -> list[Any]:
+        """Return sizes or indices of a chunk's own buffer; short rows lie side by side."""
+        if self.side_by_side:
+            return [*listed[:dim], *listed[dim + 1 :], row]
+        return [*listed[:dim], row, *listed[dim + 1 :]]
+
+    def _lie_side_by_side(self, uses: Sequence[dict[int, Use]]) -> bool:
+        """Return whether rows are so short that vectors should run across them."""
+        for (kernel, axis), each in zip(self.members, uses, strict=True):
+            if any(a.size > SHORT for a in kernel.axes if a is not axis):
+                return False
+            for use in each.values():
+                if use.dim is not None and prod(use.shape[use.dim + 1 :]) > SHORT**2:
+                    return False
+        return True
 
     def _set(self, fold: Fold, part: Axis) -> Kernel:
         """Return the kernel that sets a part's accumulator."""
@@ -502,9 +531,7 @@ class _Moved:
         small = self.maker.small.get(buffer.number)
         if small is not None:
             fresh, dim = small
-            moved = tuple(
-                self.index(i, self.local if k == dim else None) for k, i in enumerate(indices)
-            )
-            return fresh, (self.part, *moved) if self.maker.parts > 1 else moved
+            moved = self.maker.arrange([self.index(i) for i in indices], dim, self.local)
+            return fresh, (self.part, *moved) if self.maker.parts > 1 else tuple(moved)
         moved = tuple(self.index(i) for i in indices)
         return buffer, (self.part, *moved) if partial else moved

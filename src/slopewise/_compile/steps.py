@@ -6,6 +6,7 @@ passes that follow the schedule need no more. It is separate from the terms that
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -207,6 +208,16 @@ class Region(Step):
     @property
     def inside(self) -> tuple[list[Any], ...]:
         return self.begin, self.body, self.rest
+
+
+def innermost(steps: Iterable[Any]) -> Iterator[Any]:
+    """Yield the steps that hold no others, those inside of loops, branches and regions too."""
+    for step in steps:
+        if step.inside:
+            for part in step.inside:
+                yield from innermost(part)
+        else:
+            yield step
 
 
 def reads_same_element(step: Any, output: Buffer, source: Buffer) -> bool:

@@ -106,6 +106,9 @@ class Primitive:
         self.recognise: Callable[..., Any] | None = None
         self.is_head = False
         self.is_carrier = False
+        self.is_square = False
+        self.is_product = False
+        self.is_sum = False
         self.quiet = isinstance(lowering, (View, Index))
         self.pointwise = type(lowering) is Pointwise
         self.differentiable = type(derivative) is not Zero
@@ -233,7 +236,7 @@ def bind(
     if recorders and state.recorder is not None:
         return state.recorder.bind(primitive, operands, params)
     tracked = False
-    remembered = primitive.is_head
+    remembered = primitive.is_head or (primitive.is_product and operands[0] is operands[1])
     arrays: list[Any] = []
     for x in operands:
         if isinstance(x, Value):
@@ -243,7 +246,9 @@ def bind(
             if x._requires_grad:
                 tracked = True
             if x._origin is not None:
-                remembered = remembered or primitive.is_carrier
+                remembered = remembered or (
+                    primitive.is_carrier and (primitive.is_sum or not x._origin[0].square)
+                )
                 if recognise and primitive.recognise is not None:
                     return _bind_recognised(primitive, operands, params)
             if x._storage.rewriter is not None:
@@ -431,13 +436,17 @@ def aval_of(x: Any) -> Aval:
 
 def bind_abstract(primitive: Primitive, operands: tuple[Any, ...], params: dict[str, Any]) -> Any:
     """Record an operation of which an operand has no numbers, or the better way to its result."""
-    remembered = any(isinstance(x, Value) and x._origin is not None for x in operands)
-    if remembered and primitive.recognise is not None and state.recognising:
+    origins = [x._origin[0] for x in operands if isinstance(x, Value) and x._origin is not None]
+    if origins and primitive.recognise is not None and state.recognising:
         better = primitive.recognise(operands, True)
         if better is not None:
             return better[0]
     result = _record_abstract(primitive, operands, params)
-    if primitive.is_head or (remembered and primitive.is_carrier):
+    if (
+        primitive.is_head
+        or (primitive.is_product and operands[0] is operands[1])
+        or (primitive.is_carrier and any(primitive.is_sum or not o.square for o in origins))
+    ):
         result._origin = (Origin(primitive, operands, params), result._storage.version)
     return result
 

@@ -17,18 +17,35 @@ class Origin:
     """How a remembered result was made; valid while its operands are unchanged.
 
     Operands are kept without origins of their own beyond what a recogniser looks at, so that a long
-    chain of heads does not keep itself alive.
+    chain of heads does not keep itself alive. `square` marks squares, which only a sum carries on
+    (sqrt(x*x + y*y)), and sums of them, so that a mean of squares remembers nothing.
     """
 
+    __slots__ = ("depth", "operands", "params", "primitive", "square", "versions")
+
     def __init__(self, primitive: Any, operands: tuple[Any, ...], params: dict[str, Any]) -> None:
+        depth, square = 0, primitive.is_square
+        kept: list[Any] = []
+        versions: list[int] = []
+        for x in operands:
+            version = 0
+            if isinstance(x, Value):
+                version = x._storage.version
+                if x._origin is not None:
+                    origin = x._origin[0]
+                    if origin.depth < _DEPTH:
+                        depth = max(depth, origin.depth)
+                        square = square or (primitive.is_sum and origin.square)
+                    else:
+                        x = _strip(x)
+            kept.append(x)
+            versions.append(version)
         self.primitive = primitive
-        self.operands = tuple(_shallow(x) if isinstance(x, Value) else x for x in operands)
-        self.depth = 1 + max(
-            (x._origin[0].depth for x in self.operands if isinstance(x, Value) and x._origin),
-            default=0,
-        )
+        self.operands = tuple(kept)
+        self.depth = depth + 1
+        self.square = square
         self.params = params
-        self.versions = tuple(x._storage.version if isinstance(x, Value) else 0 for x in operands)
+        self.versions = versions
 
     def valid(self) -> bool:
         return all(
@@ -40,10 +57,8 @@ class Origin:
 _DEPTH = 4
 
 
-def _shallow(x: Value) -> Value:
-    """Return `x`, or a copy of it without its origin, if that is as deep as a recogniser looks."""
-    if x._origin is None or x._origin[0].depth < _DEPTH:
-        return x
+def _strip(x: Value) -> Value:
+    """Return a copy of `x` without its origin, which is deeper than a recogniser looks."""
     stripped = new_value(x._value, x._edge, x._requires_grad)
     stripped._storage = x._storage
     stripped._born = x._born

@@ -1,11 +1,13 @@
 """The few switches of a thread: gradient mode, default dtype, the tracing depth.
 
 Invariant: every switch is thread-local and is changed only by the context managers here or by an
-explicit setter. It is separate so that no other module holds mutable global state.
+explicit setter; `Switches` and `changes` repeat, where machine code can read it, what it must know.
+It is separate so that no other module holds mutable global state.
 """
 
 from __future__ import annotations
 
+import ctypes
 import threading
 from collections.abc import Callable, Generator
 from contextlib import ContextDecorator, contextmanager
@@ -17,25 +19,68 @@ import numpy as np
 from slopewise.errors import DTypeError
 
 
+class Switches(ctypes.Structure):
+    """The switches of one thread that a compiled function depends on, as eight bytes of memory.
+
+    Attributes
+    ----------
+    grad_enabled : int
+        Whether operations are recorded.
+    default_dtype : int
+        NumPy's number of the dtype.
+    recording : int
+        Whether a compiled function is being traced.
+    """
+
+    _fields_ = (
+        ("grad_enabled", ctypes.c_uint8),
+        ("default_dtype", ctypes.c_uint8),
+        ("recording", ctypes.c_uint8),
+        ("_rest", ctypes.c_uint8 * 5),
+    )
+
+
+_assign = threading.local.__setattr__
+
+
 class _State(threading.local):
+    switches: Switches
     grad_enabled: bool = True
     default_dtype: np.dtype[Any] = np.dtype(np.float32)
     anomaly: bool = False
     recognising: bool = True  # whether traced compositions take their better ways
     recorder: Any = None  # what records a compiled function's operations, while it is traced
 
+    def __init__(self) -> None:
+        _assign(self, "switches", Switches(True, self.default_dtype.num, False))
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        _assign(self, name, value)
+        if name == "grad_enabled":
+            self.switches.grad_enabled = bool(value)
+        elif name == "recorder":
+            self.switches.recording = value is not None
+        elif name == "default_dtype":
+            self.switches.default_dtype = value.num
+
 
 state = _State()
 recorders: list[Any] = []  # those of all threads: empty unless something is being traced
 
 
-class _Changes:
+class _Changes(ctypes.Structure):
     """Counts changes of the attributes of modules and optimisers, so that guards can skip them."""
 
-    count: int = 0
+    _fields_ = (("count", ctypes.c_int64),)
 
 
 changes = _Changes()
+
+
+def _record(enabled: bool) -> None:
+    """Set the gradient mode, in half the time that the assignment takes."""
+    _assign(state, "grad_enabled", enabled)
+    state.switches.grad_enabled = 1 if enabled else 0
 
 
 class _GradMode(ContextDecorator):
@@ -49,7 +94,7 @@ class _GradMode(ContextDecorator):
 
     def __enter__(self) -> None:
         self._previous.append(state.grad_enabled)
-        state.grad_enabled = self._enabled
+        _record(self._enabled)
 
     def __exit__(
         self,
@@ -57,7 +102,7 @@ class _GradMode(ContextDecorator):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        state.grad_enabled = self._previous.pop()
+        _record(self._previous.pop())
 
     def _recreate_cm(self) -> _GradMode:
         return type(self).__new__(type(self))._reset(self._enabled)

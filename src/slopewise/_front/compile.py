@@ -8,6 +8,7 @@ assumed is checked at each call. It is separate from `plan`, which holds one tra
 from __future__ import annotations
 
 import inspect
+import weakref
 from collections.abc import Callable, Sequence
 from functools import partial, update_wrapper
 from importlib import import_module
@@ -84,6 +85,11 @@ class Compiled:
         How many specialisations are kept; the one used longest ago is dropped first.
     """
 
+    # Each instance has a `__call__` of its own: the way through Python, or a builtin function that
+    # makes the same calls as the last one without it.
+    __slots__ = ("__call__", "__dict__", "__weakref__")
+    __call__: Callable[..., Any]
+    _slow: Callable[..., Any]
     _reach = ("function",)
 
     def __init__(
@@ -100,6 +106,7 @@ class Compiled:
         self._reasons: list[str] = []
         self._last: Plan | None = None
         self._names, self._takes_out = _parameters(function)
+        self._call_slowly()
         wrapped: Any = function if hasattr(function, "__name__") else type(function).__call__
         update_wrapper(self, wrapped, updated=())
         self.__wrapped__ = function
@@ -110,7 +117,27 @@ class Compiled:
     def __repr__(self) -> str:
         return f"<compiled {getattr(self, '__name__', 'function')}>"
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __setattr__(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
+        if name == "function" and "_plans" in vars(self):
+            for plan in self._plans:
+                plan.entry = None
+            self._call_slowly()
+
+    def __getstate__(self) -> dict[str, Any]:
+        fresh = {"_plans": [], "_reasons": [], "_last": None}  # what was traced stays here
+        return {k: v for k, v in {**vars(self), **fresh}.items() if k != "_slow"}
+
+    def __setstate__(self, kept: dict[str, Any]) -> None:
+        vars(self).update(kept)
+        self._call_slowly()
+
+    def _call_slowly(self) -> None:
+        """Let calls come through Python."""
+        self.__call__ = self._slow = _call_weakly(self)
+
+    def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Do what a call does, through Python."""
         out = None if self._takes_out else kwargs.pop("out", None)
         leaves, structure = flatten((args, kwargs))
         if state.recorder is not None or self._must_run_eagerly(leaves):
@@ -128,6 +155,8 @@ class Compiled:
                     self._reasons += [reason] if reason else []
                     plan = self._trace(key, roots, leaves, structure, reach)
             self._last = plan
+            entry = plan.enter(roots, self._slow, self._plans) if plan.pure else None
+            self.__call__ = self._slow if entry is None else entry
             results: list[Any] = []
             targets: Any = None
             gathered: Any = None
@@ -296,6 +325,20 @@ class Compiled:
         return found()
 
 
+def _call_weakly(compiled: Compiled) -> Callable[..., Any]:
+    """Return what calls a compiled function and does not keep it alive."""
+    ref = weakref.ref(compiled)
+    function, cache, backend = compiled.function, compiled._cache, compiled._backend
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        known = ref()
+        if known is None or known.function is not function:
+            known = Compiled(function, cache, backend)
+        return known._call(args, kwargs)
+
+    return call
+
+
 def _is_plain(x: Any) -> bool:
     return isinstance(x, (float, *_FIXED, np.ndarray, np.generic))
 
@@ -391,6 +434,12 @@ def compile(function: Any = None, *, cache: int = 8) -> Any:
     and globals are part of what is checked; when one changes, the function is compiled again
     (`why()` says so). Python floats among the arguments are inputs; ints, bools and texts are
     fixed. A branch on a traced value is an error that names the line.
+
+    From the second call on, a function of Python floats and arrays that captures no tensor and
+    draws no random numbers is entered without any Python, in a tenth of a microsecond, if the
+    arguments are given by position and are floats or contiguous arrays of the same shapes and
+    dtypes as before; `out=` is an array, or a tuple of arrays, that shares no memory with another
+    argument. All other calls do the same in some twenty microseconds.
 
     If a result has a history that the caller could differentiate (a forward pass alone, with
     gradients recorded), the function runs eagerly: put backward() inside, or use `no_grad`.

@@ -10,14 +10,16 @@ from __future__ import annotations
 
 import sys
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from slopewise._core.source import explain
 from slopewise._core.value import new_value
+from slopewise._front.entering import make_entry
 from slopewise._front.reach import Place, Reach
+from slopewise._front.watch import list_watches, same_watches
 from slopewise.errors import UsageError
 
 Source = tuple[str, Any]
@@ -64,6 +66,9 @@ class Plan:
         self.outside: list[tuple[Any, list[int]]] = []  # schedules to step, tensors they change
         self.pure = False  # whether nothing but the results is written
         self.epoch = -1
+        self.calls = 0  # that came through Python
+        self.exact = False  # whether it is armed with the very objects of the trace
+        self.entry: Any = None  # how Python calls it directly; False where it cannot
 
     # --- is it the right one ---
 
@@ -124,6 +129,44 @@ class Plan:
         self.settle()
         self.epoch = epoch
         return None
+
+    # --- entering it without Python ---
+
+    def enter(
+        self, roots: Sequence[Any], fallback: Callable[..., Any], siblings: Sequence[Plan]
+    ) -> Any:
+        """Return a builtin function that makes such a call as this one, or None.
+
+        Whatever it does not take it passes on to `fallback`. It is made at the second call. Where a
+        sibling shows that the gradient mode makes no difference, it is taken in either mode.
+        """
+        self.calls += 1
+        if self.entry is False or self.calls < 2:
+            return None
+        epoch = self.epoch if self.reach.counts() else None
+        others = [p for p in siblings if p.key[2] != self.key[2]]
+        exact = self.reach.exact and not others
+        if exact and self.exact and self.entry and self.entry.arm_again(epoch):
+            return self.entry.function
+        watches = list_watches(self.reach, roots)
+        if self.entry is None:
+            self.entry = watches is not None and make_entry(self, fallback)
+        if watches is None or not self.entry:
+            return None
+        modes = not any(self._agrees(other, roots, watches) for other in others)
+        self.entry.arm(watches, epoch, modes)
+        self.exact = exact
+        return self.entry.function
+
+    def _agrees(self, other: Plan, roots: Sequence[Any], watches: Sequence[Any]) -> bool:
+        """Return whether a trace in the other gradient mode gave the same program."""
+        if (self.key[:2], self.key[3]) != (other.key[:2], other.key[3]) or not other.entry:
+            return False
+        if not other.fits(roots, self.epoch) or other.reach.counts() != self.reach.counts():
+            return False
+        if not same_watches(watches, list_watches(other.reach, roots)):
+            return False
+        return self.entry.runs_as(other.entry)
 
     # --- running it ---
 

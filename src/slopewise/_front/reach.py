@@ -67,6 +67,7 @@ class Reach:
             if len(names) == before:
                 break
         self._quick: list[int] = []
+        self.exact = False  # whether `unchanged` found the very objects of the trace
 
     # --- finding ---
 
@@ -140,6 +141,7 @@ class Reach:
 
     def arm(self, objects: Sequence[Any]) -> None:
         """Remember, weakly, what is there now."""
+        self.exact = False
         for place, thing in zip(self.places, objects, strict=True):
             place.ref = _weak(thing) if place.kind in _IDENTIFIED else None
 
@@ -150,6 +152,8 @@ class Reach:
 
         Arguments may be other tensors of the same kind; their positions are returned.
         """
+        self.exact = False
+        exact = True
         moved: list[int] = []
         places = self.places
         there: dict[int, Any] = dict(enumerate(roots))
@@ -173,11 +177,24 @@ class Reach:
                 elif place.kind == "same":
                     if there.get(place.expect, thing) is not thing:
                         return None
+                elif thing is place.expect:  # a setting
+                    continue
                 elif _differs(place, thing):
                     return None
+                else:
+                    exact = False
         except _MISSING:
             return None
+        self.exact = exact
         return moved
+
+    def watched(self) -> Sequence[int]:
+        """Return the places that `unchanged` looks at, parents first."""
+        return self._quick
+
+    def counts(self) -> bool:
+        """Return whether there are places whose changes are counted instead."""
+        return len(self._quick) < len(self.places) - self.roots
 
     def resolve(self, roots: Sequence[Any]) -> tuple[list[Any], str | None]:
         """Return what is at each place now, and the first thing that does not fit, in words."""

@@ -13,8 +13,8 @@ import numpy as np
 from slopewise._core.aval import BOOL, INT64, Aval
 from slopewise._core.graph import Primitive
 from slopewise._core.rules import Jvp, Linear, Reduce, Sample, Text, Zero
-from slopewise._ops.arithmetic import div, mul, sub
-from slopewise._ops.comparison import convert, equal, where
+from slopewise._ops.arithmetic import div, mul, reciprocal, sub
+from slopewise._ops.comparison import convert, equal, stop_gradient, where
 from slopewise._ops.exponential import exp
 from slopewise._ops.shape import (
     Shape,
@@ -262,16 +262,28 @@ def _logsumexp(x: Any, *, axes: Shape, keepdims: bool) -> Any:
     return total if keepdims else total.reshape(reduced_shape(x.shape, axes, False))
 
 
-def _logsumexp_rule(tangents: Any, out: Any, x: Any, *, axes: Shape, keepdims: bool) -> Any:
-    # Where every operand is -inf the weights are 0 by convention: nothing there to move.
-    level = spread(out, axes, x)
-    shift = where(equal(level, -np.inf), 0.0, level)
-    # With operands at +inf the slope goes to those alone, in equal shares.
-    top = equal(level, np.inf)
-    hits = convert(equal(x, level), dtype=x.dtype)
-    shares = div(hits, spread(sum(hits, axes=axes, keepdims=True), axes, x))
-    weights = where(top, shares, exp(sub(x, where(top, 0.0, shift))))
-    weights = where(equal(level, -np.inf), 0.0, weights)
+def exponentials(x: Any, axes: Shape) -> tuple[Any, Any, Any]:
+    """Return e^(x - top), their sum over `axes`, and the largest element `top` (0 for -inf).
+
+    Where x is +inf the exponential is 1 and all finite ones are 0, so that the sum counts the
+    infinities and none of them needs a pass of its own. Shares do not depend on `top`.
+    """
+    top = stop_gradient(max(x, axes=axes, keepdims=True))
+    top = where(equal(top, -np.inf), 0.0, top)
+    moved = where(equal(x, np.inf), 0.0, sub(x, broadcast_to(top, shape=x.shape)))
+    parts = exp(moved)
+    return parts, sum(parts, axes=axes, keepdims=True), top
+
+
+def _logsumexp_rule(tangents: Any, _out: Any, x: Any, *, axes: Shape, keepdims: bool) -> Any:
+    if 0 in x.shape:
+        return sum(tangents[0], axes=axes, keepdims=keepdims)
+    parts, total, _ = exponentials(x, axes)
+    # Where every operand is -inf the weights are 0 by convention: nothing there to move. With
+    # operands at +inf the slope goes to those alone, in equal shares.
+    empty = equal(total, 0.0)
+    scale = where(empty, 0.0, reciprocal(where(empty, 1.0, total)))
+    weights = mul(parts, broadcast_to(scale, shape=x.shape))
     return sum(mul(tangents[0], weights), axes=axes, keepdims=keepdims)
 
 

@@ -48,11 +48,8 @@ def _log_softmax(x: Any, *, axis: int) -> Any:
 
 
 def _logsumexp(x: Any, *, axes: tuple[int, ...], keepdims: bool) -> Any:
-    top = reduction.max(x, axes=axes, keepdims=True)
-    # Where the largest is infinite nothing is subtracted, as inf - inf is no number.
-    top = comparison.where(comparison.isfinite(top), top, 0.0)
-    moved = arithmetic.sub(x, _keep(top, axes, x))
-    total = shape.sum(exponential.exp(moved), axes=axes, keepdims=True)
+    # The same steps as in the rule of its gradient, so that both share them.
+    _, total, top = reduction.exponentials(x, axes)
     out = arithmetic.add(exponential.log(total), top)
     left = shape.reduced_shape(x.shape, axes, keepdims)
     return shape.reshape(out, shape=left)
@@ -104,14 +101,14 @@ class Simplifier(Table):
         return self.constant(np.asarray(x))
 
     def constant(self, array: Any) -> Expression:
-        """Return a constant; an array of equal elements is one number, broadcast."""
-        if array.ndim and array.size:
-            first = array.reshape(-1)[0] if array.flags.c_contiguous else array.flat[0]
-            if array.size <= 1 << 20 and _all_same(array, first):
-                return self.apply(
-                    shape.broadcast_to, (self.number(first, array.dtype),), {"shape": array.shape}
-                )
-        return super().constant(np.ascontiguousarray(array) if array.ndim else array)
+        """Return a constant; what repeats along an axis is kept once, and broadcast."""
+        if not array.ndim or not 0 < array.size <= 1 << 20:
+            return super().constant(np.ascontiguousarray(array) if array.ndim else array)
+        kept = _without_repeats(array)
+        if kept.shape == array.shape:
+            return super().constant(np.ascontiguousarray(array))
+        small = self.number(kept.item(), array.dtype) if kept.size == 1 else self.constant(kept)
+        return self.apply(shape.broadcast_to, (small,), {"shape": array.shape})
 
     def apply(
         self,
@@ -213,12 +210,20 @@ class Simplifier(Table):
         return read_graph(graph, self, operands)[0]
 
 
-def _all_same(array: Any, first: Any) -> bool:
-    """Return whether all elements have the bits of the first."""
-    if array.dtype.kind == "f":
-        same = array == first
-        return bool(same.all()) and (first != 0 or not bool(np.signbit(array).any()))
-    return bool((array == first).all())
+def _without_repeats(array: Array) -> Array:
+    """Return an array with one element along each axis where all of its slices have equal bits."""
+    for axis in range(array.ndim):
+        if array.shape[axis] < 2:
+            continue
+        first = array[(slice(None),) * axis + (slice(0, 1),)]
+        if array.dtype.kind in "fiu":
+            kind = f"u{array.itemsize}"
+            bits, wanted = (np.ascontiguousarray(a).view(kind) for a in (array, first))
+        else:
+            bits, wanted = array, first
+        if bool((bits == wanted).all()):
+            array = first
+    return array
 
 
 def simplify(graph: Graph) -> tuple[list[Expression], list[Expression], Simplifier]:

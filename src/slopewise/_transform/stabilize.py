@@ -21,7 +21,15 @@ from slopewise._core.origin import origin_of
 from slopewise._core.rules import Index, View
 from slopewise._core.state import no_grad
 from slopewise._core.value import Value, is_array
-from slopewise._ops import arithmetic, comparison, exponential, indexing, reduction, shape
+from slopewise._ops import (
+    arithmetic,
+    comparison,
+    exponential,
+    indexing,
+    powers,
+    reduction,
+    shape,
+)  # fmt: skip
 
 Match = tuple[Any, tuple[Any, ...]] | None
 
@@ -38,6 +46,8 @@ class Recognition:
         The composition, and what is computed in its place.
     mends : str
         What goes wrong without it.
+    valid : str
+        When it applies, beyond the shape of the composition, and where its value is another one.
     consumer : Primitive
         The operation at which it is recognised.
     match : callable
@@ -48,6 +58,7 @@ class Recognition:
     seen: str
     computed: str
     mends: str
+    valid: str
     consumer: Primitive
     match: Callable[[tuple[Any, ...]], Match]
 
@@ -162,6 +173,11 @@ def _log_of_sum_of_exp(operands: tuple[Any, ...]) -> Match:
     if found is not None:
         u, e, params = found
         return _move(reduction.logsumexp(u, **params), movements), (*passed, e)
+    return None
+
+
+def _log_of_mean_of_exp(operands: tuple[Any, ...]) -> Match:
+    head, movements, passed = _peel(operands[0])
     origin = _made_by(head, arithmetic.div)
     if (
         origin is None
@@ -246,57 +262,99 @@ def _quotient_of_exp_and_its_sum(operands: tuple[Any, ...]) -> Match:
     return reduction.softmax(u, axis=axes[0]), (y, e, x)
 
 
+def _square_root_of(x: Any) -> Any:
+    """Return u where x is the square of u."""
+    origin = origin_of(x)
+    if origin is None or not origin.primitive.is_square or x.dtype.kind != "f":
+        return None
+    return origin.operands[0]
+
+
+def _root_of_two_squares(operands: tuple[Any, ...]) -> Match:
+    origin = _made_by(operands[0], arithmetic.add)
+    if origin is None:
+        return None
+    a, b = origin.operands
+    u, v = _square_root_of(a), _square_root_of(b)
+    if u is None or v is None or u.dtype != v.dtype or u.dtype != operands[0].dtype:
+        return None
+    # A square of constants is not passed by; one that was detached is, and ends the gradient.
+    passed = [s for s, w in ((a, u), (b, v)) if s._requires_grad or w._requires_grad]
+    return powers.hypot(u, v), (operands[0], *passed)
+
+
 _OVERFLOW = "exp overflows to inf, and inf/inf or log(inf) follow"
 _UNDERFLOW = "the saturated side is rounded to 0 or 1, and log(0) follows"
 
+_ALWAYS = "always"
+
 RECOGNITIONS = (
     Recognition(
-        "log-softmax", "log(softmax(u))", "log_softmax(u)", _UNDERFLOW, exponential.log,
-        _log_of_softmax,
+        "log-softmax", "log(softmax(u))", "log_softmax(u)", _UNDERFLOW, _ALWAYS,
+        exponential.log, _log_of_softmax,
     ),
     Recognition(
-        "log-sigmoid", "log(sigmoid(u))", "logsigmoid(u)", _UNDERFLOW, exponential.log,
-        _log_of_sigmoid,
+        "log-sigmoid", "log(sigmoid(u))", "logsigmoid(u)", _UNDERFLOW, _ALWAYS,
+        exponential.log, _log_of_sigmoid,
     ),
     Recognition(
         "log of the other class", "log(1 - sigmoid(u))", "logsigmoid(-u)", _UNDERFLOW,
-        exponential.log, _log_of_one_minus_sigmoid,
-    ),
-    Recognition("log of exp", "log(exp(u))", "u", _OVERFLOW, exponential.log, _log_of_exp),
-    Recognition(
-        "log-sum-exp", "log(sum(exp(u)))", "logsumexp(u)", _OVERFLOW, exponential.log,
-        _log_of_sum_of_exp,
+        "the 1 is a constant", exponential.log, _log_of_one_minus_sigmoid,
     ),
     Recognition(
-        "softplus", "log(1 + exp(u))", "softplus(u)", _OVERFLOW, exponential.log,
-        _log_of_one_plus_exp,
+        "log of exp", "log(exp(u))", "u + 0.0", _OVERFLOW, "always; log(exp(-0.0)) is 0.0",
+        exponential.log, _log_of_exp,
     ),
     Recognition(
-        "softplus", "log1p(exp(u))", "softplus(u)", _OVERFLOW, exponential.log1p, _log1p_of_exp
+        "log-sum-exp", "log(sum(exp(u)))", "logsumexp(u)", _OVERFLOW, _ALWAYS,
+        exponential.log, _log_of_sum_of_exp,
     ),
     Recognition(
-        "log of the other class", "log1p(-sigmoid(u))", "logsigmoid(-u)", _UNDERFLOW,
+        "log-mean-exp", "log(sum(exp(u)) / n)", "logsumexp(u) - log(n)", _OVERFLOW,
+        "n is a positive number", exponential.log, _log_of_mean_of_exp,
+    ),
+    Recognition(
+        "softplus", "log(1 + exp(u))", "softplus(u)", _OVERFLOW, "the 1 is a constant",
+        exponential.log, _log_of_one_plus_exp,
+    ),
+    Recognition(
+        "softplus", "log1p(exp(u))", "softplus(u)", _OVERFLOW, _ALWAYS,
+        exponential.log1p, _log1p_of_exp,
+    ),
+    Recognition(
+        "log of the other class", "log1p(-sigmoid(u))", "logsigmoid(-u)", _UNDERFLOW, _ALWAYS,
         exponential.log1p, _log1p_of_minus_sigmoid,
     ),
     Recognition(
-        "sigmoid", "1 / (1 + exp(u))", "sigmoid(-u)", _OVERFLOW, arithmetic.reciprocal,
-        _reciprocal_of_one_plus_exp,
+        "sigmoid", "1 / (1 + exp(u))", "sigmoid(-u)", _OVERFLOW, "both 1 are constants",
+        arithmetic.reciprocal, _reciprocal_of_one_plus_exp,
     ),
     Recognition(
         "sigmoid", "1 / (1 + exp(u)), exp(u) / (1 + exp(u))", "sigmoid(-u), sigmoid(u)", _OVERFLOW,
+        "the 1 are constants, and both exp(u) are of one u with one history",
         arithmetic.div, _quotient_with_one_plus_exp,
     ),
     Recognition(
-        "softmax", "exp(u) / sum(exp(u))", "softmax(u)", _OVERFLOW, arithmetic.div,
-        _quotient_of_exp_and_its_sum,
+        "softmax", "exp(u) / sum(exp(u))", "softmax(u)", _OVERFLOW,
+        "the sum is over one axis that is kept, or the only one; both exp(u) are of one u",
+        arithmetic.div, _quotient_of_exp_and_its_sum,
+    ),
+    Recognition(
+        "hypotenuse", "sqrt(u * u + v * v)", "hypot(u, v)",
+        "squares overflow or vanish, and the slope at (0, 0) is 0 / 0",
+        "two squares (u * u, u**2 or square(u)) of one float dtype; hypot(inf, nan) is inf",
+        powers.sqrt, _root_of_two_squares,
     ),
 )  # fmt: skip
 
 
 def install() -> None:
     """Make the engine remember heads and recognise compositions; called once, by the package."""
-    for head in (exponential.exp, exponential.sigmoid, reduction.softmax):
+    for head in (exponential.exp, exponential.sigmoid, reduction.softmax, arithmetic.square):
         head.is_head = True
+    # A product is a head where both factors are one; squares are carried on by sums alone.
+    arithmetic.mul.is_product = arithmetic.mul.is_square = arithmetic.square.is_square = True
+    arithmetic.add.is_sum = True
     for carrier in (arithmetic.add, arithmetic.sub, arithmetic.neg, arithmetic.div, shape.sum):
         carrier.is_carrier = True
     movers = (shape, indexing, comparison)

@@ -18,12 +18,13 @@ import numpy as np
 from slopewise._core.aval import Aval
 from slopewise._core.graph import Edge, Node, Primitive, operand_at
 from slopewise._core.quiet import hush, restore
-from slopewise._core.rules import Higher, Jvp, Linear, Multilinear, Partials, Zero
+from slopewise._core.rules import Contract, Higher, Jvp, Linear, Multilinear, Partials, Zero
 from slopewise._core.source import explain, locate
 from slopewise._core.state import enable_grad, state
 from slopewise._core.trace import Graph, ancestors, placeholder
 from slopewise._core.value import Value, is_sequence, is_tuple, new_value, new_zeros
-from slopewise._ops.arithmetic import add, all_finite, guarded_mul
+from slopewise._ops.arithmetic import add, all_finite, guarded_mul, mul
+from slopewise._ops.comparison import where
 from slopewise.errors import GradientError, GradientWarning
 
 _ndarray = np.ndarray
@@ -82,7 +83,12 @@ def check_guards(node: Node) -> None:
         )
 
 
-def pull_partials(node: Node, rule: Partials, out_bar: Any, attached: bool) -> Bars:
+def _is_tame(factor: Any) -> bool:
+    """Return whether a factor is a constant without NaN or infinite elements."""
+    return not isinstance(factor, Value) and all_finite(factor)
+
+
+def pull_partials(node: Node, rule: Partials, out_bar: Any, attached: bool, masked: bool) -> Bars:
     operands = read_operands(node, attached)
     out = read_out(node, attached)
     params = node.params
@@ -94,7 +100,7 @@ def pull_partials(node: Node, rule: Partials, out_bar: Any, attached: bool) -> B
         factor = partial(out, *operands, **params)
         if type(factor) is np.float64:
             factor = float(factor)  # computed from numbers alone: the cotangent keeps its dtype
-        if not rule.singular:
+        if not rule.singular and (not masked or (attached and _is_tame(factor))):
             bars.append(out_bar * factor)
         elif attached:
             bars.append(guarded_mul(out_bar, factor))
@@ -102,13 +108,13 @@ def pull_partials(node: Node, rule: Partials, out_bar: Any, attached: bool) -> B
             bar = out_bar * factor
             if not all_finite(bar):
                 bar = guarded_mul(out_bar, factor)
-                if all_finite(out_bar) and not all_finite(bar):
+                if rule.singular and all_finite(out_bar) and not all_finite(bar):
                     report_singular(node)
             bars.append(bar)
     return bars
 
 
-def pull_linear(node: Node, rule: Linear, out_bar: Any, attached: bool) -> Bars:
+def pull_linear(node: Node, rule: Linear, out_bar: Any, attached: bool, masked: bool) -> Bars:
     operands = read_operands(node, attached)
     wrt = rule.wrt
     # An edge knows its shape and dtype, as an Aval does; an operand without an edge was kept as an
@@ -127,8 +133,16 @@ def pull_linear(node: Node, rule: Linear, out_bar: Any, attached: bool) -> Bars:
     return full
 
 
-def pull_multilinear(node: Node, rule: Multilinear, out_bar: Any, attached: bool) -> Bars:
+def pull_multilinear(
+    node: Node, rule: Multilinear, out_bar: Any, attached: bool, masked: bool
+) -> Bars:
     operands = list(read_operands(node, attached))
+    if masked and node.primitive is mul:
+        factors = operands[::-1]
+        return [
+            None if edge is None else (mul if _is_tame(x) else guarded_mul)(out_bar, x)
+            for edge, x in zip(node.edges, factors, strict=True)
+        ]
     bars: list[Any] = []
     for i, edge in enumerate(node.edges):
         if edge is None:
@@ -141,7 +155,7 @@ def pull_multilinear(node: Node, rule: Multilinear, out_bar: Any, attached: bool
     return bars
 
 
-def pull_jvp(node: Node, rule: Jvp, out_bar: Any, attached: bool) -> Bars:
+def pull_jvp(node: Node, rule: Jvp, out_bar: Any, attached: bool, masked: bool) -> Bars:
     operands = read_operands(node, attached)
     out = read_out(node, attached)
     several = is_tuple(out)
@@ -154,6 +168,7 @@ def pull_jvp(node: Node, rule: Jvp, out_bar: Any, attached: bool) -> Bars:
         tuple([bar is not None for bar in out_bars]),
         wrt,
         tuple(node.params.items()),
+        masked,
     )
     graph = _TRANSPOSED.get(key)
     if graph is None:
@@ -177,6 +192,7 @@ def transpose_rule(
     present: tuple[bool, ...],
     wrt: tuple[int, ...],
     params: tuple[tuple[str, Any], ...],
+    masked: bool,
     count: int,
     several: bool,
 ) -> Graph:
@@ -197,16 +213,17 @@ def transpose_rule(
         bars = [placeholder(a) for a, p in zip(avals[:count], present, strict=True) if p]
         live = [dot for dot, p in zip(dots, present, strict=True) if p]
         heads = [(d._edge, b) for d, b in zip(live, bars, strict=True) if isinstance(d, Value)]
-        found = walk_back(heads, {s._edge for s in seeds.values()}, attached=True, retain=True)
+        targets = {s._edge for s in seeds.values()}
+        found = walk_back(heads, targets, attached=True, retain=True, masked=masked)
     results = [found.get(seeds[i]._edge, zeros[i]) for i in wrt]
     return Graph([v._edge for v in (*bars, *outs, *operands)], results)
 
 
-def pull_zero(node: Node, rule: Zero, out_bar: Any, attached: bool) -> Bars:
+def pull_zero(node: Node, rule: Zero, out_bar: Any, attached: bool, masked: bool) -> Bars:
     return [None] * len(node.edges)
 
 
-def pull_higher(node: Node, rule: Higher, out_bar: Any, attached: bool) -> Bars:
+def pull_higher(node: Node, rule: Higher, out_bar: Any, attached: bool, masked: bool) -> Bars:
     bars = rule.pull(node, out_bar)
     if attached:
         return bars
@@ -224,12 +241,15 @@ PULLS: dict[type, Callable[..., Bars]] = {
 }
 
 
-def pull(node: Node, out_bar: Any, attached: bool) -> Bars:
-    """Return one cotangent for each operand of a node."""
+def pull(node: Node, out_bar: Any, attached: bool, masked: bool = False) -> Bars:
+    """Return one cotangent for each operand of a node.
+
+    `masked` says that the cotangent may be 0 because `where` selected the other branch.
+    """
     if node.guards:
         check_guards(node)
     rule = node.primitive.derivative
-    return PULLS[type(rule)](node, rule, out_bar, attached)
+    return PULLS[type(rule)](node, rule, out_bar, attached, masked)
 
 
 def report_singular(node: Node) -> None:
@@ -262,12 +282,16 @@ def walk_back(
     attached: bool,
     retain: bool,
     boundary: bool = False,
+    masked: bool = False,
 ) -> dict[Any, Any]:
     """Push cotangents from `heads` to the leaves, or to the `targets`; return them by edge.
 
     `heads` are (edge, cotangent) pairs. The result also has entries for the leaves that were
     reached when `targets` is None. With `boundary` the walk ends at the targets: what lies above
     them is not asked for, even where one target is reached through another.
+
+    Above a `where` a cotangent of exactly 0 stays 0, whatever it is multiplied by: the branch that
+    was not selected contributes nothing. With `masked` the heads count as coming from one.
     """
     bars: dict[Any, Any] = {}
     shadows: dict[Any, Any] = {}
@@ -275,6 +299,7 @@ def walk_back(
     results: dict[Any, Any] = {}
     queue: list[tuple[int, Node]] = []
     pending: list[_Pending] = []
+    behind: set[Any] = {edge for edge, _ in heads} if masked else set()
     wanted = None if targets is None else leads_to(targets, [edge for edge, _ in heads], boundary)
 
     def give(edge: Edge, bar: Any, tally: dict[Any, Any] = bars) -> None:
@@ -302,6 +327,8 @@ def walk_back(
                 give_all(node, shadow, shadows)
         for p in [p for p in pending if node is p.last]:
             pending.remove(p)
+            if node in behind:
+                behind.add(p.edge)
             give(p.edge, p.out_bar)
         if out_bar is None or not node.active:
             return None
@@ -314,11 +341,15 @@ def walk_back(
             if parent.out is None:
                 raise GradientError(freed_message(parent))
             count = len(parent.out)
+            if node in behind:
+                behind.add(parent)
             give(parent, tuple(out_bar if i == node.output else None for i in range(count)))
             return None
         if node.bypass is None:
             return out_bar
         edge, passed = node.bypass
+        if node in behind:
+            behind.add(edge)
         if _observed(passed, targets):
             pending.append(_Pending(passed, edge, out_bar))
             give_all(node, out_bar, shadows)
@@ -339,7 +370,10 @@ def walk_back(
                     give(n, shadows.pop(n))
 
     def give_all(node: Node, bar: Any, tally: dict[Any, Any]) -> None:
-        for edge, part in zip(node.edges, pull(node, bar, attached), strict=True):
+        parts = pull(node, bar, attached, node in behind)
+        if leaves_zeros(node, behind):
+            behind.update(node.edges)
+        for edge, part in zip(node.edges, parts, strict=True):
             # A shadow ends at a leaf; a cotangent of its own goes on.
             if part is not None and edge is not None and (tally is bars or isinstance(edge, Node)):
                 give(edge, part, tally)
@@ -359,7 +393,15 @@ def walk_back(
                 out_bar = detour(node)
             if out_bar is None:
                 continue
-            for edge, bar in zip(node.edges, pull(node, out_bar, attached), strict=True):
+            if behind:
+                parts = pull(node, out_bar, attached, node in behind)
+                if leaves_zeros(node, behind):
+                    behind.update(node.edges)
+            else:
+                parts = pull(node, out_bar, attached)
+                if node.primitive is where or node.primitive is guarded_mul:
+                    behind.update(node.edges)
+            for edge, bar in zip(node.edges, parts, strict=True):
                 if edge is None or bar is None or (wanted is not None and edge not in wanted):
                     continue
                 known = bars.get(edge)
@@ -386,6 +428,13 @@ def walk_back(
         restore(token)
         state.grad_enabled = recording
     return results
+
+
+def leaves_zeros(node: Node, behind: set[Any]) -> bool:
+    """Return whether a node's cotangents can be 0 because `where` did not select their branch."""
+    if node.primitive is where or node.primitive is guarded_mul:
+        return True
+    return node in behind and type(node.primitive.lowering) is not Contract
 
 
 def leads_to(targets: set[Any], heads: Sequence[Edge], boundary: bool) -> set[Any]:
