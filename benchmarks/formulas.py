@@ -195,7 +195,7 @@ def projections(peers: Peers) -> Contest:
         return residual
 
     # Each in the mode that is quicker for it.
-    ours = sw.jacobian(make(sw), mode="forward")
+    ours = sw.jacobian(make(sw))
     contest.add_ours(sw.vmap(ours), values, feature)
     contest.add_jax(peers, 0.3, lambda jax, m: jax.vmap(jax.jacrev(make(m))), values, feature)
     if peers.c is not None:

@@ -811,6 +811,19 @@ def test_compositions_are_as_stable_as_in_eager_code(name: str, x: list[float]) 
     np.testing.assert_allclose(sw.compile(slope)(given), expected, rtol=1e-13, atol=1e-300)
 
 
+def test_a_loop_read_inside_a_later_one_runs_once_and_before_it() -> None:
+    def function(x: Any, w: Any, b: Any, n: Any, m: Any) -> Any:
+        w, b = sw.fori_loop(0, n, lambda i, c: (c[0] * 2.0, c[1] + 1.0), (w, b))
+        return w, b, sw.fori_loop(0, m, lambda i, s: s + (x[i] @ w + b).sum(), sw.zeros(()))
+
+    x, w, b = np.ones((4, 2, 3), "f"), np.ones((3, 5), "f"), np.ones(5, "f")
+    for m in (0, 1):
+        found = sw.compile(function)(x, w, b, np.array(2), np.array(m))
+        np.testing.assert_array_equal(found[0], 4 * w)
+        np.testing.assert_array_equal(found[1], 3 * b)
+        assert found[2] == m * 2 * 5 * 15.0
+
+
 class TestFailures:
     def test_an_index_out_of_range_names_the_line(self) -> None:
         pick = sw.compile(lambda x, i: x[i])

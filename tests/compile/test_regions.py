@@ -173,8 +173,8 @@ def test_an_interrupt_comes_after_the_call(threads: Callable[[int], None]) -> No
     before = signal.signal(signal.SIGALRM, stop)
     try:
         for delay in (0.002, 0.005, 0.01):
-            signal.setitimer(signal.ITIMER_REAL, delay)
             with pytest.raises(KeyboardInterrupt):
+                signal.setitimer(signal.ITIMER_REAL, delay)
                 for _ in range(10_000):
                     compiled(x)
     finally:

@@ -115,20 +115,55 @@ class Accesses:
         """Return the register of a term for a row of the tile and a piece of the vector axis."""
         if term.kind == "number":
             return self.b.number(term.data, type_of(term.dtype))
+        found = self._known(term, m, piece, mask)
+        if found is not None:
+            return found
+        # Depth first without recursion, as terms may nest as deep as the user's formula is long.
+        pending = [term]
+        while pending:
+            top = pending[-1]
+            missing = [
+                o for o in self._below(top)
+                if o.kind != "number" and self._known(o, m, piece, mask) is None
+            ]  # fmt: skip
+            if missing:
+                pending.extend(reversed(missing))
+                continue
+            pending.pop()
+            if self._known(top, m, piece, mask) is None:
+                made = self._make(top, m, piece, mask)
+                self.scopes[-1][self._key(top, m, piece, mask)] = made
+        made = self._known(term, m, piece, mask)
+        assert made is not None
+        return made
+
+    def _key(self, term: Term, m: int, piece: Piece, mask: Register | None) -> Any:
         axes = self.axes_of(term)
-        key = (
+        return (
             term.number,
             m if self.tile in axes else 0,
             piece if self.vector in axes else NO_PIECE,
             None if mask is None else mask.text,
         )
+
+    def _known(
+        self, term: Term, m: int, piece: Piece, mask: Register | None
+    ) -> Register | None:
+        key = self._key(term, m, piece, mask)
         for scope in reversed(self.scopes):
             found = scope.get(key)
             if found is not None:
                 return found
-        made = self._make(term, m, piece, mask)
-        self.scopes[-1][key] = made
-        return made
+        return None
+
+    def _below(self, term: Term) -> tuple[Term, ...]:
+        """Return the terms whose values a term needs at the same place and under the same mask."""
+        if term.kind == "op":
+            return term.operands
+        if term.kind == "load":
+            forwarded = self._forwarded(term)
+            return () if forwarded is None else (forwarded,)
+        return ()
 
     def _make(self, term: Term, m: int, piece: Piece, mask: Register | None) -> Register:
         b = self.b

@@ -39,10 +39,14 @@ from slopewise._compile.steps import (
     reads_same_element,
 )
 from slopewise._core.rules import Contract, Control, Library, Pointwise, Reduce
+from slopewise._ops.arithmetic import add
 from slopewise._transform.expression import Expression, order, read_graph
 
 LARGE = 1 << 17  # products of that many multiplications go to the BLAS
+MANY = 3  # embeddings that are written piece by piece, not read as a sum
 DEPTH = 40  # how many operations are nested before one gets a buffer (or a register) of its own
+
+Box = tuple[tuple[int, int, int], ...]  # start, step and count along each axis
 
 
 class Scheduler:
@@ -57,6 +61,7 @@ class Scheduler:
         self.uses: dict[int, list[Expression]] = {}
         self.costs: dict[int, tuple[float, int]] = {}
         self.roots: set[int] = set()
+        self.parts: dict[int, dict[Box, list[Expression]] | None] = {}
 
     # --- the whole -----------------------------------------------------------------------------
 
@@ -102,6 +107,8 @@ class Scheduler:
         if depth > DEPTH:
             return True
         uses = self.uses.get(expression.number, [])
+        if self._is_put_together(expression) and not all(self._parts(use) for use in uses):
+            return True
         for use in uses:
             if use.primitive is not None and isinstance(use.primitive.lowering, Control):
                 return True
@@ -175,8 +182,7 @@ class Scheduler:
         outs = [self.pool.buffer(a.shape, a.dtype, "scratch") for a in expression.avals]
         for i, buffer in enumerate(outs):
             self.reader.place(self.table.select(expression, i), buffer)
-        if len(outs) == 1:
-            self.reader.place(expression, outs[0])
+        self.reader.place(expression, outs[0])  # so that it is not computed again
         assert expression.primitive is not None
         if isinstance(expression.primitive.lowering, Control):
             self._control(expression, outs)
@@ -254,6 +260,9 @@ class Scheduler:
 
     def _map(self, expression: Expression, buffer: Buffer) -> None:
         """Schedule a buffer whose elements are read one by one."""
+        if self._is_put_together(expression):
+            self._put_together(expression, buffer)
+            return
         try:
             axes, indices, term = self._read(
                 expression,
@@ -289,6 +298,44 @@ class Scheduler:
         assert expression.name == "fold", expression.name
         self._overlap(expression, buffer)
 
+    def _parts(self, expression: Expression) -> dict[Box, list[Expression]] | None:
+        """Return what a sum of embeddings writes to each place; None if it is no such sum."""
+        if expression.number in self.parts:
+            return self.parts[expression.number]
+        found: dict[Box, list[Expression]] | None = None
+        if expression.number in self.reader.placed:
+            pass
+        elif expression.name == "embed":
+            operand, params = expression.operands[0], expression.params
+            box = tuple(zip(params["starts"], params["steps"], operand.shape, strict=True))
+            found = {box: [operand]}
+        elif expression.name == "add" and expression.data is None:
+            both = [self._parts(o) for o in expression.operands]
+            if both[0] is not None and both[1] is not None:
+                found = {box: list(listed) for box, listed in both[0].items()}
+                for box, listed in both[1].items():
+                    found.setdefault(box, []).extend(listed)
+        self.parts[expression.number] = found
+        return found
+
+    def _is_put_together(self, expression: Expression) -> bool:
+        parts = self._parts(expression)
+        return parts is not None and len(parts) >= MANY and _lie_apart(list(parts))
+
+    def _put_together(self, expression: Expression, buffer: Buffer) -> None:
+        """Schedule the parts of a sum of embeddings, each written where it belongs."""
+        parts = self._parts(expression)
+        assert parts is not None
+        if sum(prod(n for _, _, n in box) for box in parts) < buffer.size:
+            self._zeros(buffer)
+        for box, operands in parts.items():
+            total = operands[0]
+            for operand in operands[1:]:
+                total = self.table.apply(add, (total, operand), {})
+            starts = {k: start for k, (start, _, _) in enumerate(box)}
+            steps = {k: step for k, (_, step, _) in enumerate(box)}
+            self._write_piece(total, buffer, starts, steps)
+
     def _zeros(self, buffer: Buffer) -> None:
         axes = self.pool.domain(tuple(n for n in buffer.shape if n != 1))
         at = iter(axes)
@@ -306,7 +353,7 @@ class Scheduler:
         moved = tuple(
             i.scale(steps.get(k, 1)).shift(starts.get(k, 0)) for k, i in enumerate(indices)
         )
-        self._add(Kernel(axes, stores=[Store(buffer, moved, term)], names=[operand.name]))
+        self._join(axes, Store(buffer, moved, term), operand)
 
     def _overlap(self, expression: Expression, buffer: Buffer) -> None:
         """Schedule the sum of overlapping windows: each adds itself where it came from."""
@@ -487,6 +534,7 @@ class Scheduler:
                 if step is not None:
                     own.setdefault(buffer.number, []).append(indices)
                     first = max(first, step)
+        first = max(first, self.made.get(statement.buffer.number, 0))  # pieces after the zeros
         for place in range(len(self.steps) - 1, first - 1, -1):
             kernel = self.steps[place]
             if self._fits(kernel, axes, statement, reduced, own):
@@ -700,3 +748,15 @@ class Scheduler:
             self._forget(before)
             branches.append(inner.steps)
         self._add(Branch(condition, *branches))
+
+
+def _lie_apart(boxes: Sequence[Box]) -> bool:
+    """Return whether no two boxes share a place."""
+    for i, one in enumerate(boxes):
+        for other in boxes[:i]:
+            if all(
+                a[0] <= b[0] + b[1] * (b[2] - 1) and b[0] <= a[0] + a[1] * (a[2] - 1)
+                for a, b in zip(one, other, strict=True)
+            ):
+                return False
+    return True
