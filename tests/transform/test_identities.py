@@ -62,6 +62,11 @@ CASES: dict[tuple[str, str], tuple[Callable[[Any], Any], np.ndarray[Any, Any]]] 
         lambda x: arithmetic.sub(x, arithmetic.neg(comparison.maximum(x, 0.5))),
         POINTS,
     ),
+    ("x + x = 2 x", "add"): (lambda x: arithmetic.add(x, x), POINTS),
+    ("sum of c x = c sum of x", "sum"): (
+        lambda x: shape.sum(arithmetic.mul(x, 3.0), axes=(0,), keepdims=False),
+        np.stack([POINTS, POINTS[::-1], np.full(12, -0.0)]) * 1e-3,
+    ),
     ("guarded c p = c p", "guarded_mul"): (lambda x: arithmetic.guarded_mul(2.0, x), POINTS),
     ("same dtype", "convert"): (lambda x: comparison.convert(x, dtype=x.dtype), POINTS),
     ("same shape", "reshape"): (lambda x: shape.reshape(x, shape=x.shape), POINTS),
@@ -137,6 +142,8 @@ def test_a_rewrite_changes_nothing(name: tuple[str, str]) -> None:
         (lambda x: (x * 1e200) / 1e200, "the product overflows"),
         (lambda x: (x + 1e300) - 1e300, "the sum rounds"),
         (lambda x: x / 3.0, "1 / 3 is rounded"),
+        (lambda x: (x * 1e-10).sum(), "the sum of x may overflow where this one does not"),
+        (lambda x: (-x[:2]).sum(), "-(0.0) is not the sum 0.0"),
     ],
 )
 def test_what_is_not_the_same_is_kept(function: Callable[[Any], Any], why: str) -> None:

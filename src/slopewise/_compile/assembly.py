@@ -13,11 +13,12 @@ from typing import Any
 from slopewise._compile.blas import ROUTINES
 from slopewise._compile.builder import BOOL, Builder, Module, Register, literal, type_of
 from slopewise._compile.emit import KernelEmitter
-from slopewise._compile.loops import Axis, Buffer, Index
+from slopewise._compile.loops import Axis, Buffer, Index, walk
 from slopewise._compile.memory import ON_STACK
 from slopewise._compile.steps import Branch, Call, Kernel, Loop, Product, Region, Words
 
 ENTRY = "slopewise_run"
+IN_PLACE = 400  # terms of a kernel that is written in place
 _HANDED = 10  # words of a part's context before its pointers
 _PHILOX = ("0xD2E7470EE14C6C93", "0xCA5A826395121157")  # multipliers
 _WEYL = ("0x9E3779B97F4A7C15", "0xBB67AE8584CAA73B")  # increments of the key
@@ -63,7 +64,7 @@ class Assembler:
             at = b.fresh()
             b.entry.append(f"  {at} = getelementptr ptr, ptr %table, i64 {slot}")
             b.entry.append(f"  {name} = load ptr, ptr {at}, !invariant.load !0")
-        elif home.bytes <= ON_STACK:
+        elif home.offset < 0:
             element = "i8" if home.dtype.kind == "b" else type_of(home.dtype).element
             b.entry.append(f"  {name} = alloca [{max(1, home.size)} x {element}], align 64")
         else:
@@ -128,11 +129,13 @@ class Assembler:
     def _kernel(self, kernel: Kernel) -> None:
         """Write a kernel: in place if its buffers may become registers, else as a function.
 
-        Equal functions are written once: layers of one size share their code.
+        Equal functions are written once: layers of one size share their code. Long straight-line
+        code is cut into functions, as the time that LLVM takes grows faster than their length.
         """
         self.kernels.append((self.count, kernel))
         touched = kernel.reads() | kernel.writes()
-        if all(b.home.bytes <= ON_STACK for b in touched if b.kind != "register"):
+        small = all(b.home.bytes <= ON_STACK for b in touched if b.kind != "register")
+        if small and len(walk(kernel.roots())) <= IN_PLACE:
             KernelEmitter(self.b, kernel, self.address, self.counters, str(self.count)).emit()
             return
         buffers: dict[int, Buffer] = {}

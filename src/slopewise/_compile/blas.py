@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,12 @@ def make_table(products: bool) -> Any:
 
 @cache
 def _find_routines() -> list[int]:
+    """Return the addresses of the BLAS that came with SciPy; importing SciPy takes much longer."""
+    package = _find_scipy()
+    for library in _open_libraries(package):
+        routines = [getattr(library, f"scipy_{routine}_", None) for routine in ROUTINES]
+        if all(r is not None for r in routines):
+            return [ctypes.cast(r, ctypes.c_void_p).value or 0 for r in routines if r is not None]
     from scipy.linalg import cython_blas  # pyright: ignore[reportAttributeAccessIssue]
 
     read = ctypes.pythonapi.PyCapsule_GetPointer
@@ -41,6 +48,23 @@ def _find_routines() -> list[int]:
     name.restype, name.argtypes = ctypes.c_char_p, [ctypes.py_object]
     capsules = [cython_blas.__pyx_capi__[routine] for routine in ROUTINES]
     return [read(c, name(c)) for c in capsules]
+
+
+@cache
+def _find_scipy() -> Path:
+    """Return the folder of SciPy, without importing it."""
+    found = find_spec("scipy")
+    assert found is not None and found.origin is not None
+    return Path(found.origin).parent
+
+
+def _open_libraries(package: Path) -> Generator[Any]:
+    """Yield the OpenBLAS libraries that came with a package."""
+    folders = [package.parent / f"{package.name}.libs", package / ".dylibs"]
+    for path in (file for folder in folders if folder.is_dir() for file in folder.iterdir()):
+        if "openblas" in path.name:
+            with suppress(OSError):
+                yield ctypes.CDLL(str(path))
 
 
 @cache
@@ -57,14 +81,7 @@ def find_controls(package: Path) -> tuple[Callable[[], int], Callable[[int], Non
     (read, set) or None
         None if the package came with another library.
     """
-    folders = [package.parent / f"{package.name}.libs", package / ".dylibs"]
-    for path in (file for folder in folders if folder.is_dir() for file in folder.iterdir()):
-        if "openblas" not in path.name:
-            continue
-        try:
-            library = ctypes.CDLL(str(path))
-        except OSError:
-            continue
+    for library in _open_libraries(package):
         for stem in _CONTROLS:
             read = getattr(library, stem.format("get"), None)
             write = getattr(library, stem.format("set"), None)
@@ -77,9 +94,7 @@ def find_controls(package: Path) -> tuple[Callable[[], int], Callable[[int], Non
 @contextmanager
 def one_thread() -> Generator[None]:
     """Hold the BLAS to one thread inside the block."""
-    import scipy
-
-    controls = find_controls(Path(scipy.__file__).parent)
+    controls = find_controls(_find_scipy())
     if controls is None:
         yield
         return

@@ -140,6 +140,7 @@ class Builder:
         self.count = 0
         self.block = "entry"
         self.contract = " contract"
+        self.crowded = False  # whether mathematical functions are called, not written out
 
     # --- the frame -----------------------------------------------------------------------------
 

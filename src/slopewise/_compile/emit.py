@@ -17,8 +17,11 @@ from typing import Any
 
 from slopewise._compile.access import NO_PIECE, Accesses, Piece
 from slopewise._compile.builder import BOOL, INT64, Register, type_of
-from slopewise._compile.loops import Axis, walk
+from slopewise._compile.loops import COSTS, Axis, Term, walk
 from slopewise._compile.steps import Fold, identity_of
+
+
+CROWD = 16  # how many mathematical functions a kernel writes out; more are called
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,8 @@ def blocks(size: int, lanes: int, wide: int) -> list[Block]:
 
 class KernelEmitter(Accesses):
     """Writes one kernel: the vector axis, the tiles and the order of its loops."""
+
+    open_pieces: Sequence[Piece] = (NO_PIECE,)  # those whose loop is open, around other loops
 
     def merge_axes(self) -> None:
         """Merge neighbouring loops that every access walks through as one."""
@@ -122,6 +127,10 @@ class KernelEmitter(Accesses):
         widths = floats or [d.itemsize for d in dtypes if d != BOOL] or [1]
         return max(1, self.b.module.vector_bytes // max(widths))
 
+    def is_crowded(self) -> bool:
+        """Return whether writing out all mathematical functions would take too much code."""
+        return sum(t.cost >= COSTS["exp"] for t in walk(self.kernel.roots())) > CROWD
+
     # --- the nest ------------------------------------------------------------------------------
 
     def emit(self) -> None:
@@ -136,6 +145,7 @@ class KernelEmitter(Accesses):
             return
         self.merge_axes()
         self.choose_vector()
+        self.b.crowded = self.is_crowded()
         if kernel.running is not None:
             self._emit_running()
         elif kernel.folds:
@@ -164,7 +174,29 @@ class KernelEmitter(Accesses):
         outer = [a for a in self.axes if a is not self.vector]
         cut = self._vector_blocks(4 if count <= 8 else 2 if count <= 24 else 1)
         self.hoist(set(), [0], [NO_PIECE])
-        self._open(outer, lambda: self._each_block(self.vector, cut, self._map_body))
+        slow = self._slow_loads()
+        if any(a not in self.axes_of(t) for t in slow for a in outer):
+            # What is gathered lane by lane is gathered once, around the loops that do not need it.
+            outer.sort(key=lambda a: -sum(a in self.axes_of(t) for t in slow))
+            self._each_block(self.vector, cut, lambda pieces: self._map_inside(outer, pieces))
+        else:
+            self._open(outer, lambda: self._each_block(self.vector, cut, self._map_body))
+
+    def _slow_loads(self) -> list[Term]:
+        """Return the loads whose lanes do not lie side by side."""
+        found: list[Term] = []
+        for term in walk(self.kernel.roots()) if self.vector is not None else []:
+            if term.kind == "load" and self._forwarded(term) is None:
+                flat = self.flat(*term.data)
+                if flat.computed or self.coefficients(flat).get(self.vector, 0) not in (0, 1):
+                    found.append(term)
+        return found
+
+    def _map_inside(self, outer: Sequence[Axis], pieces: Sequence[Piece]) -> None:
+        self.open_pieces = pieces
+        self.hoist(set(self.counters), [0], pieces)
+        self._open(outer, lambda: self._map_body(pieces))
+        self.open_pieces = [NO_PIECE]
 
     def _map_body(self, pieces: Sequence[Piece]) -> None:
         for piece in pieces:
@@ -193,7 +225,7 @@ class KernelEmitter(Accesses):
         """Set a loop's counter, with a scope of its own, while `inside` writes."""
         self.counters[axis] = counter
         self.scopes.append({})
-        self.hoist({a for a in self.counters}, [0], [NO_PIECE])
+        self.hoist({a for a in self.counters}, [0], self.open_pieces)
         inside()
         self.scopes.pop()
         del self.counters[axis]

@@ -7,12 +7,14 @@ steps, never what they compute.
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Sequence
 from typing import Any
 
 from slopewise._compile.loops import Buffer
 
 ALIGN = 64
+MANY = 1000  # small buffers that the stack is given
 ON_STACK = 256  # bytes up to which a buffer lies on the stack, where it can become registers
 
 
@@ -52,20 +54,25 @@ def plan(steps: Sequence[Any]) -> int:
     """Give every scratch buffer an offset; return how many bytes the arena takes.
 
     Buffers are taken from the largest to the smallest, each at the lowest place that is free for
-    its whole life.
+    its whole life. Small ones stay on the stack, or lie side by side if they are many.
     """
     alive = lifetimes(steps)
     placed: list[tuple[int, int, int, int]] = []  # offset, end, first, last
     total = 0
+    small = 0
     for buffer, first, last in sorted(alive.values(), key=lambda x: (-x[0].bytes, x[0].number)):
-        if buffer.bytes <= ON_STACK:
-            continue
         size = -(-buffer.bytes // ALIGN) * ALIGN
+        if buffer.bytes <= ON_STACK:
+            small += 1
+            if small > MANY:
+                buffer.offset = total
+                total += size
+            continue
         offset = 0
-        for begin, end, born, died in sorted(placed):
+        for begin, end, born, died in placed:
             if born <= last and first <= died and begin < offset + size:
                 offset = max(offset, end)
         buffer.offset = offset
-        placed.append((offset, offset + size, first, last))
+        insort(placed, (offset, offset + size, first, last))
         total = max(total, offset + size)
     return total

@@ -415,9 +415,11 @@ class Scheduler:
         if prod(dims) >= LARGE and expression.dtype.kind == "f":
             for attempt in range(2):
                 product = match_product(buffer, axes, indices[: len(out)], term)
-                if product is not None:
+                if product is not None and prod(product.sizes[1:]) >= LARGE:
                     self._add(product)
                     return
+                if product is not None:
+                    break
                 if attempt == 0 and min(prod(x.shape), prod(y.shape)) < prod(dims) // 16:
                     # Operands that are computed or lie across are copied to memory first.
                     self.place(x)

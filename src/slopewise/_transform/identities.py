@@ -110,6 +110,27 @@ def _plus_negated(table: Any, operands: tuple[Expression, ...], params: Any) -> 
     return None
 
 
+def _twice(table: Any, operands: tuple[Expression, ...], params: Any) -> Expression | None:
+    x, y = operands
+    if x is not y or x.dtype.kind != "f":
+        return None
+    return table.apply(arithmetic.mul, (x, table.number(2.0, x.dtype)), {})
+
+
+def _factor_out(table: Any, operands: tuple[Expression, ...], params: Any) -> Expression | None:
+    (x,) = operands
+    if x.name != "mul" or x.dtype.kind not in "fi":
+        return None
+    for y, factor in (x.operands, x.operands[::-1]):
+        value = _number(factor)
+        if value is None or y.shape != x.shape or y.dtype != x.dtype or y.is_number:
+            continue
+        if x.dtype.kind == "i" or 1 <= value < np.inf:
+            total = table.apply(shape.sum, (y,), params)
+            return table.apply(arithmetic.mul, (total, table.number(value, x.dtype)), {})
+    return None
+
+
 def _minus_negated(table: Any, operands: tuple[Expression, ...], params: Any) -> Expression | None:
     x, y = operands
     if y.name == "neg":
@@ -279,6 +300,9 @@ IDENTITIES: tuple[Identity, ...] = (
     Identity("-(-x) = x", "neg", "always", _twice_negated),
     Identity("x + (-y) = x - y", "add", "always", _plus_negated),
     Identity("x - (-y) = x + y", "sub", "always", _minus_negated),
+    Identity("x + x = 2 x", "add", "floats: both are exact", _twice),
+    Identity("sum of c x = c sum of x", "sum",
+             "1 <= c, or integers: rounded after the sum, which overflows later", _factor_out),
     Identity("guarded c p = c p", "guarded_mul", "c is a number other than 0", _known_factor),
     Identity("same dtype", "convert", "always", _same_dtype),
     Identity("same shape", "reshape", "always", _same_shape),

@@ -106,9 +106,13 @@ def apply(b: Builder, name: str, operands: Sequence[Any]) -> Register:
 
 
 def _emit(name: str, lanes: list[Lanes], numbers: list[int]) -> Lanes:
-    for table in (_SIMPLE, _INLINE):
-        if name in table:
-            return table[name](*lanes)
+    if name in _SIMPLE:
+        return _SIMPLE[name](*lanes)
+    if name in _INLINE:
+        # Called or written out, the bits are the same: nothing is contracted across the edge.
+        if lanes[0].b.crowded and name != "sqrt":
+            return outlined(name, _INLINE[name], lanes)
+        return _INLINE[name](*lanes)
     if name in _OUTLINED:
         return outlined(name, _OUTLINED[name], lanes)
     emit = _WIDE[name]
