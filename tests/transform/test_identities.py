@@ -63,6 +63,10 @@ CASES: dict[tuple[str, str], tuple[Callable[[Any], Any], np.ndarray[Any, Any]]] 
         POINTS,
     ),
     ("x + x = 2 x", "add"): (lambda x: arithmetic.add(x, x), POINTS),
+    ("c (d x) = (c d) x", "mul"): (
+        lambda x: arithmetic.mul(arithmetic.mul(0.3, x), 5.0),
+        np.array([0.0, -0.0, 1.0, -3.5, np.inf, -np.inf, np.nan, -1e-300, 1e307, 7e-160]),
+    ),
     ("sum of c x = c sum of x", "sum"): (
         lambda x: shape.sum(arithmetic.mul(x, 3.0), axes=(0,), keepdims=False),
         np.stack([POINTS, POINTS[::-1], np.full(12, -0.0)]) * 1e-3,

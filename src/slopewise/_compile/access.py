@@ -146,9 +146,7 @@ class Accesses:
             None if mask is None else mask.text,
         )
 
-    def _known(
-        self, term: Term, m: int, piece: Piece, mask: Register | None
-    ) -> Register | None:
+    def _known(self, term: Term, m: int, piece: Piece, mask: Register | None) -> Register | None:
         key = self._key(term, m, piece, mask)
         for scope in reversed(self.scopes):
             found = scope.get(key)

@@ -21,6 +21,7 @@ HEAVY = 200_000.0  # work that is worth a wake-up of threads, in nanoseconds of 
 SHARE = 40_000.0  # work of a part, in the same unit
 PARTS = 16
 ABREAST = 32  # rows of such, at least
+WIDE = 192  # rows of a part of a product; each part has the BLAS pack the other factor again
 SHORT = 32  # elements of an axis that a few vectors hold
 _LOOK = 40  # how many steps a region may reach over
 _FEWEST = 32  # rows
@@ -263,9 +264,9 @@ def _divide(step: Any, pool: Pool, shared: set[int], touched: dict[int, int]) ->
 def _divide_product(step: Product, pool: Pool) -> Any:
     """Cut a product into parts along the longer side of its result."""
     batch, m, n, k = step.sizes
-    parts = _parts(work_of(step))
     lengthwise = m >= n
     size = m if lengthwise else n
+    parts = max(1, min(_parts(work_of(step)), size // WIDE))
     chunk = _chunk(size, -(-size // parts))
     if chunk >= size:
         return step

@@ -117,6 +117,21 @@ def _twice(table: Any, operands: tuple[Expression, ...], params: Any) -> Express
     return table.apply(arithmetic.mul, (x, table.number(2.0, x.dtype)), {})
 
 
+def _merge_factors(table: Any, operands: tuple[Expression, ...], params: Any) -> Expression | None:
+    for inner, outer in (operands, operands[::-1]):
+        factor = _number(outer)
+        if not isinstance(factor, float) or inner.name != "mul" or inner.data is not None:
+            continue
+        for x, known in (inner.operands, inner.operands[::-1]):
+            other = _number(known)
+            if not isinstance(other, float) or x.shape != inner.shape or x.is_number:
+                continue
+            both = float(inner.dtype.type(factor * other))
+            if np.finfo(inner.dtype).tiny <= abs(both) < np.inf:
+                return table.apply(arithmetic.mul, (x, table.number(both, inner.dtype)), {})
+    return None
+
+
 def _factor_out(table: Any, operands: tuple[Expression, ...], params: Any) -> Expression | None:
     (x,) = operands
     if x.name != "mul" or x.dtype.kind not in "fi":
@@ -301,6 +316,8 @@ IDENTITIES: tuple[Identity, ...] = (
     Identity("x + (-y) = x - y", "add", "always", _plus_negated),
     Identity("x - (-y) = x + y", "sub", "always", _minus_negated),
     Identity("x + x = 2 x", "add", "floats: both are exact", _twice),
+    Identity("c (d x) = (c d) x", "mul",
+             "c d is a normal number: rounded once, over- and underflows later", _merge_factors),
     Identity("sum of c x = c sum of x", "sum",
              "1 <= c, or integers: rounded after the sum, which overflows later", _factor_out),
     Identity("guarded c p = c p", "guarded_mul", "c is a number other than 0", _known_factor),
