@@ -13,12 +13,13 @@ from typing import Any
 from slopewise._compile.blas import ROUTINES
 from slopewise._compile.builder import BOOL, Builder, Module, Register, literal, type_of
 from slopewise._compile.emit import KernelEmitter
+from slopewise._compile.jit import ENTRY
 from slopewise._compile.loops import Axis, Buffer, Index, walk
 from slopewise._compile.memory import ON_STACK
 from slopewise._compile.steps import Branch, Call, Kernel, Loop, Product, Region, Words
 
-ENTRY = "slopewise_run"
 IN_PLACE = 400  # terms of a kernel that is written in place
+_COPY = "llvm.memcpy.p0.p0.i64"
 _HANDED = 10  # words of a part's context before its pointers
 _PHILOX = ("0xD2E7470EE14C6C93", "0xCA5A826395121157")  # multipliers
 _WEYL = ("0x9E3779B97F4A7C15", "0xBB67AE8584CAA73B")  # increments of the key
@@ -43,6 +44,7 @@ class Assembler:
         )  # fmt: skip
         self.pointers: dict[int, str] = {}
         self.handed: list[Buffer] | None = None  # what a part's function gets from its caller
+        self.late: list[tuple[str, int, int]] = []  # outputs to copy at the end
         self.counters: dict[Axis, str] = {}
         self.count = 0
         self.kernels: list[tuple[int, Any]] = []
@@ -60,12 +62,14 @@ class Assembler:
         if self.handed is not None:
             self._take(_HANDED + len(self.handed), name, "ptr")
             self.handed.append(home)
-        elif slot is not None:
+        elif slot is not None and not (home.kind == "output" and home.bytes <= ON_STACK):
             at = b.fresh()
             b.entry.append(f"  {at} = getelementptr ptr, ptr %table, i64 {slot}")
             b.entry.append(f"  {name} = load ptr, ptr {at}, !invariant.load !0")
         elif home.offset < 0:
             element = "i8" if home.dtype.kind == "b" else type_of(home.dtype).element
+            if slot is not None:  # an output that loops may hold in registers until the end
+                self.late.append((name, slot, home.bytes))
             b.entry.append(f"  {name} = alloca [{max(1, home.size)} x {element}], align 64")
         else:
             b.entry.append(f"  {name} = getelementptr i8, ptr %arena, i64 {home.offset}")
@@ -78,6 +82,12 @@ class Assembler:
         self._steps(steps)
         if self.timed:
             self._add_time(0, before)
+        for source, slot, size in self.late:
+            target = self.b.pointer(
+                f"load ptr, ptr {self.b.pointer(f'getelementptr ptr, ptr %table, i64 {slot}')}"
+            )
+            self.module.declare(_COPY, f"declare void @{_COPY}(ptr, ptr, i64, i1)")
+            self.b.write(f"call void @{_COPY}(ptr {target}, ptr {source}, i64 {size}, i1 false)")
         self.b.finish("ret void")
         self.module.attributes.append("!0 = !{}")
 

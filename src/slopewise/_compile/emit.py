@@ -20,7 +20,6 @@ from slopewise._compile.builder import BOOL, INT64, Register, type_of
 from slopewise._compile.loops import COSTS, Axis, Term, walk
 from slopewise._compile.steps import Fold, identity_of
 
-
 CROWD = 16  # how many mathematical functions a kernel writes out; more are called
 
 

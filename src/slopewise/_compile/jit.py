@@ -18,6 +18,8 @@ from slopewise._compile import cache
 llvm: Any = binding
 
 _lock = threading.RLock()
+ENTRY = "slopewise_run"
+"""What is called of a program."""
 _PASSES = ("sroa", "new_gvn", "instruction_combine", "simplify_cfg")
 
 
@@ -60,53 +62,65 @@ def _machine() -> Any:
 
 
 class Code:
-    """Machine code in memory, from IR or from the cache.
+    """Machine code in memory, from IR or from object code.
 
     Parameters
     ----------
-    ir : str
-        A module; its `entry` is what is called.
+    ir : str or None
+        A module; looked up in the cache before it is compiled.
+    code : bytes, optional
+        Its object code, where that is known.
+    keep : bool
+        Whether the object code is looked for, and kept, under the IR.
     """
 
-    def __init__(self, ir: str) -> None:
-        self.ir = ir
+    def __init__(self, ir: str | None, code: bytes | None = None, *, keep: bool = True) -> None:
         with _lock:
             _start()
             # The engine takes its machine over, so both are made anew for each code.
             self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _machine())
-            key = cache.make_key(ir, *processor(), llvm_version())
-            found = cache.load(key)
+            key = cache.make_key(ir, *processor(), llvm_version()) if keep and ir else None
+            found = cache.load(key) if code is None and key is not None else code
             self.cached = found is not None
             if found is None:
-                found = bytes(_machine().emit_object(self._optimised()))
-                cache.store(key, found)
+                assert ir is not None
+                found = bytes(_machine().emit_object(_optimised(ir)))
+                if key is not None:
+                    cache.store(key, found)
+            self.object = found
             self._engine.add_object_file(llvm.ObjectFileRef.from_data(found))
             self._engine.finalize_object()
-
-    def _optimised(self) -> Any:
-        """Return the module after a few of LLVM's passes.
-
-        The emitter merges, hoists and vectorises by itself, so that what is left to do is to put
-        variables into registers and to tidy up. LLVM's own list for its level 2 took five times as
-        long and gave code of the same speed.
-        """
-        module = llvm.parse_assembly(self.ir)
-        passes = llvm.create_new_module_pass_manager()
-        for name in _PASSES:
-            getattr(passes, f"add_{name}_pass")()
-        passes.run(module, llvm.create_pass_builder(_machine(), _options()))
-        return module
 
     def address(self, name: str) -> int:
         """Return where a function starts."""
         return int(self._engine.get_function_address(name))
 
-    def llvm(self) -> str:
-        """Return the optimised IR."""
-        with _lock:
-            return str(self._optimised())
 
-    def assembly(self) -> str:
-        """Return the machine code as text."""
-        with _lock:
-            return str(_machine().emit_assembly(self._optimised()))
+def optimise(ir: str) -> str:
+    """Return a module after LLVM's passes."""
+    with _lock:
+        _start()
+        return str(_optimised(ir))
+
+
+def assemble(ir: str) -> str:
+    """Return the machine code of a module as text."""
+    with _lock:
+        _start()
+        return str(_machine().emit_assembly(_optimised(ir)))
+
+
+def _optimised(ir: str) -> Any:
+    """Return a module after a few of LLVM's passes.
+
+    The emitter merges, hoists and vectorises by itself, so that what is left to do is to put
+    variables into registers and to tidy up. LLVM's own list for its level 2 took five times as long
+    and gave code of the same speed.
+    """
+    module = llvm.parse_assembly(ir)
+    module.verify()
+    passes = llvm.create_new_module_pass_manager()
+    for name in _PASSES:
+        getattr(passes, f"add_{name}_pass")()
+    passes.run(module, llvm.create_pass_builder(_machine(), _options()))
+    return module

@@ -31,14 +31,15 @@ def describe(executable: Any) -> str:
         One block for each kernel: its loops, what it stores, how many bytes and operations, and
         its time where the executable is a timed one.
     """
-    lines = [f"{executable.name}: {_count(executable.steps)} steps"]
-    for role, buffers in (("in", executable.inputs), ("out", executable.outputs)):
+    program = executable.program
+    lines = [f"{executable.name}: {_count(program.steps)} steps"]
+    for role, buffers in (("in", program.inputs), ("out", program.outputs)):
         lines += [f"  {role} {_declare(b)}" for b in buffers]
     lines.append(f"  arena of {executable.arena_bytes} bytes")
-    if executable.table.used:
-        listed = ", ".join(f"{name} ({n})" for name, n in sorted(executable.table.used.items()))
+    if program.table.used:
+        listed = ", ".join(f"{name} ({n})" for name, n in sorted(program.table.used.items()))
         lines.append(f"  rewritten: {listed}")
-    _list(executable.steps, lines, 1, partial(_time, executable))
+    _list(program.steps, lines, 1, partial(_time, executable))
     return "\n".join(lines)
 
 

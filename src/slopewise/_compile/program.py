@@ -11,31 +11,26 @@ import ctypes
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from slopewise._compile.assembly import ENTRY, Assembler
 from slopewise._compile.blas import make_table, one_thread
-from slopewise._compile.builder import Module
-from slopewise._compile.entry import Native, has_parts, is_long
-from slopewise._compile.jit import Code, vector_bytes
-from slopewise._compile.loops import Buffer, Pool
-from slopewise._compile.memory import plan
-from slopewise._compile.regions import form_regions
-from slopewise._compile.registers import drop_unread
-from slopewise._compile.schedule import Scheduler
-from slopewise._compile.steps import Call, Kernel, Product, innermost, reads_same_element
+from slopewise._compile.contents import Space, line_of
+from slopewise._compile.jit import ENTRY, Code, assemble, optimise
+from slopewise._compile.settings import changed_settings
+from slopewise._compile.stored import list_graph, load, store
 from slopewise._compile.threads import find_spreader, keep, take_kept
 from slopewise._core.quiet import hush, restore
-from slopewise._core.source import locate
 from slopewise._core.trace import Graph
 from slopewise._core.value import is_tuple
-from slopewise._transform.simplify import simplify
 from slopewise.errors import IndexRangeError, ShapeError, SlopewiseError
 
+if TYPE_CHECKING:
+    from slopewise._compile.entry import Native
+    from slopewise._compile.lowering import Program
+
 Array = np.ndarray[Any, Any]
-_LARGEST = 1 << 46  # bytes of scratch memory that no machine has
 _OUTSIDE = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_void_p)
 _RUN = ctypes.CFUNCTYPE(
     None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, _OUTSIDE, ctypes.c_void_p
@@ -60,42 +55,50 @@ class Executable:
     ) -> None:
         self.name = name
         self.graph = graph
-        inputs, outputs, self.table = simplify(graph)
-        pool = Pool()
-        scheduler = Scheduler(pool, self.table)
-        self.inputs: list[Buffer] = []
-        for i, expression in enumerate(inputs):
-            buffer = pool.buffer(expression.shape, expression.dtype, "input", i)
-            scheduler.reader.place(expression, buffer)
-            self.inputs.append(buffer)
-        self.outputs = scheduler.run(outputs)
-        self.steps = scheduler.steps
-        kept = {b.number for b in self.outputs}
-        drop_unread(self.steps, kept)
-        form_regions(self.steps, pool, kept)
-        self.arena_bytes = plan(self.steps)
-        self._refuse_if_too_large()
-        self.constants = [b for b in pool.buffers if b.kind == "constant" and b.array is not None]
-        slots = {b.number: i for i, b in enumerate((*self.inputs, *self.outputs, *self.constants))}
-        self.calls: list[Call] = []
-        module = Module(vector_bytes(), checked=checked)
-        assembler = Assembler(module, slots, self.calls, timed)
-        assembler.write(self.steps)
-        self.kernels = assembler.kernels
-        self.ir = module.text()
-        self.code = Code(self.ir)
+        self._checked = checked
+        self._timed = timed
+        self._program: Program | None = None
+        # What is checked or timed is for people who look at a program, and is written each time.
+        listing = None if checked or timed else list_graph(graph, changed_settings())
+        found = None if listing is None else load(listing)
+        if found is None:
+            program = self.program
+            self.contents = program.contents
+            self.code = Code(program.ir, keep=listing is None)
+            if listing is not None:
+                store(listing, self.contents, self.code.object)
+        else:
+            self.contents, code = found
+            self.code = Code(None, code)
         self._run = _RUN(self.code.address(ENTRY))
-        self._kept = [np.ascontiguousarray(b.array) for b in self.constants]
-        self._overwritten = self._find_overwritten()
         self._arenas: list[tuple[Array, int]] = []
         self._outside = _OUTSIDE(self._call)
-        self._has_products = any(isinstance(s, Product) for s in innermost(self.steps))
-        self._routines = make_table(self._has_products)
-        self._places = assembler.clocks if timed else None
-        self._clocks = np.zeros(len(assembler.clocks) + 1, np.int64)
+        self._routines = make_table(self.contents.products)
+        clocks = len(self.program.clocks) if timed else 0
+        self._clocks = np.zeros(clocks + 1, np.int64)
         self._routines[-1] = self._clocks.ctypes.data
         self.runs = 0
         self.seconds = 0.0  # of all runs that were timed
+
+    @property
+    def program(self) -> Program:
+        """How the code is made; written again where the code came from the cache."""
+        if self._program is None:
+            # The passes are not needed, and not imported, to run what is in the cache.
+            from slopewise._compile.lowering import write_program
+
+            self._program = write_program(
+                self.graph, self.name, checked=self._checked, timed=self._timed
+            )
+        return self._program
+
+    @property
+    def outputs(self) -> list[Space]:
+        return self.contents.outputs
+
+    @property
+    def arena_bytes(self) -> int:
+        return self.contents.arena_bytes
 
     def _make_arena(self) -> Array:
         try:
@@ -105,41 +108,6 @@ class Executable:
                 f"{self.name}: its intermediate results take {self.arena_bytes:.1e} bytes, which"
                 " this machine does not have; use smaller batches, or scan over parts."
             ) from None
-
-    def _refuse_if_too_large(self) -> None:
-        """Refuse a function whose intermediate results cannot be addressed, and say which one."""
-        if self.arena_bytes < _LARGEST:
-            return
-        largest: tuple[int, Any] = (0, None)
-        for step in innermost(self.steps):
-            for buffer in step.writes():
-                if buffer.kind == "scratch" and buffer.bytes > largest[0]:
-                    largest = (buffer.bytes, step)
-        step = largest[1]
-        places: list[Any] = step.places if isinstance(step, Kernel) else []
-        raise ShapeError(
-            f"{self.name}: an intermediate result takes {largest[0]:.1e} bytes; compute it in"
-            f" parts, with scan or fori_loop.{_line_of(places)}"
-        )
-
-    def _find_overwritten(self) -> list[set[int]]:
-        """Return for each output the inputs in whose memory it must not be written directly."""
-        last_read: dict[int, int] = {}
-        for k, step in enumerate(self.steps):
-            for buffer in step.reads():
-                last_read[buffer.number] = k
-        found: list[set[int]] = []
-        for output in self.outputs:
-            first = min((k for k, s in enumerate(self.steps) if output in s.writes()), default=-2)
-            bad: set[int] = set()
-            for i, buffer in enumerate(self.inputs):
-                last = last_read.get(buffer.number, -3)
-                if last > first or (
-                    last == first and not reads_same_element(self.steps[first], output, buffer)
-                ):
-                    bad.add(i)
-            found.append(bad)
-        return found
 
     def run(self, arrays: Sequence[Array], out: Sequence[Array | None]) -> list[Array]:
         """Return the outputs for the inputs; output i goes to `out[i]` unless that is None.
@@ -151,12 +119,13 @@ class Executable:
         """
         results: list[Array] = []
         late: list[tuple[Array, Array]] = []
-        for k, (buffer, given) in enumerate(zip(self.outputs, out, strict=True)):
+        for k, (buffer, given) in enumerate(zip(self.contents.outputs, out, strict=True)):
             if given is None:
                 results.append(np.empty(buffer.shape, buffer.dtype))
                 continue
             bad = any(
-                np.may_share_memory(given, x) and (i in self._overwritten[k] or given is not x)
+                np.may_share_memory(given, x)
+                and (i in self.contents.overwritten[k] or given is not x)
                 for i, x in enumerate(arrays)
             )
             if bad or any(np.may_share_memory(given, r) for r in results):
@@ -165,7 +134,7 @@ class Executable:
                 results.append(fresh)
             else:
                 results.append(given)
-        pointers = [a.ctypes.data for a in (*arrays, *results, *self._kept)]
+        pointers = [a.ctypes.data for a in (*arrays, *results, *self.contents.constants)]
         table = (ctypes.c_void_p * max(1, len(pointers)))(*pointers)
         # A call takes an arena of its own, so that threads may call the same code.
         try:
@@ -175,7 +144,7 @@ class Executable:
             start = -arena.ctypes.data % 64 + arena.ctypes.data
         status = ctypes.c_int64(0)
         self._routines[-2] = find_spreader()
-        held = one_thread() if self._has_products else nullcontext()
+        held = one_thread() if self.contents.products else nullcontext()
         begin = time.perf_counter()
         with held:
             self._run(table, start, ctypes.addressof(status), self._outside, self._routines)
@@ -197,25 +166,26 @@ class Executable:
 
         The code of an entry passes neither routines nor a way back, and no thread helps it.
         """
-        if self.calls or self._has_products or has_parts(self.steps):
+        known = self.contents
+        if known.routines or known.products or known.parts:
             return None
+        from slopewise._compile.entry import Native  # only a second call needs one
+
         return Native(
-            self.code.address(ENTRY), self.ir, self._kept, self.arena_bytes, self._overwritten,
-            is_long(self.steps), self._refuse, self,
+            self.code.address(ENTRY), known.identity, known.constants, known.arena_bytes,
+            known.overwritten, known.long, self._refuse, self,
         )  # fmt: skip
 
     def _refuse(self, status: int) -> None:
-        kernel = next((k for n, k in self.kernels if n == status), None)
-        names = [] if kernel is None else list(dict.fromkeys(kernel.names))
-        places: list[Any] = [] if kernel is None else kernel.places
+        names, place = self.contents.statuses.get(status, ([], None))
         raise IndexRangeError(
             f"{self.name}: an index lies outside of its axis (in {', '.join(names)}); an axis of"
-            f" size n has the indices -n to n - 1.{_line_of(places)}"
+            f" size n has the indices -n to n - 1.{line_of([place])}"
         )
 
     def _call(self, number: int, listed: int) -> None:
         """Run a primitive's own kernel on buffers of the compiled code."""
-        step = self.calls[number]
+        step = self.contents.routines[number]
         buffers = [*step.operands, *step.outs]
         pointers = (ctypes.c_void_p * len(buffers)).from_address(listed)
         arrays = [_view(p, b) for p, b in zip(pointers, buffers, strict=True)]
@@ -226,7 +196,7 @@ class Executable:
         except (SlopewiseError, ValueError, np.linalg.LinAlgError, IndexError) as error:
             kind = type(error) if isinstance(error, SlopewiseError) else ShapeError
             told = str(error) if isinstance(error, SlopewiseError) else f"{step.primitive}: {error}"
-            keep(kind(told + _line_of([step.place])))
+            keep(kind(told + line_of([step.place])))
             return
         except BaseException as error:  # raised through compiled code it would be lost
             keep(error)
@@ -243,9 +213,9 @@ class Executable:
 
     def time_of(self, step: Any) -> float | None:
         """Return the seconds that a step takes in one run; None where they are not measured."""
-        if self._places is None or not self.runs or not self._clocks[0]:
+        if not self._timed or not self.runs or not self._clocks[0]:
             return None
-        place = self._places.get(id(step))
+        place = self.program.clocks.get(id(step))
         if place is None:
             return None
         per_cycle = self.seconds / float(self._clocks[0])
@@ -261,22 +231,14 @@ class Executable:
 
     def llvm(self) -> str:
         """Return the optimised LLVM IR."""
-        return self.code.llvm()
+        return optimise(self.program.ir)
 
     def asm(self) -> str:
         """Return the machine code as assembly text."""
-        return self.code.assembly()
+        return assemble(self.program.ir)
 
 
-def _line_of(places: Sequence[Any]) -> str:
-    """Return the user's line for the first place that is known."""
-    for place in places:
-        if place is not None:
-            return f"\n  at {locate(place)}"
-    return ""
-
-
-def _view(pointer: int | None, buffer: Buffer) -> Array:
+def _view(pointer: int | None, buffer: Space) -> Array:
     """Return memory of the compiled code as an array."""
     if not buffer.size or pointer is None:
         return np.empty(buffer.shape, buffer.dtype)

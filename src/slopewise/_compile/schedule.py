@@ -16,7 +16,18 @@ from typing import Any
 import numpy as np
 
 from slopewise._compile.builder import UINT64
-from slopewise._compile.loops import Axis, Buffer, Index, Pool, Shape, Split, Term, cost_of, walk
+from slopewise._compile.loops import (
+    Axis,
+    Buffer,
+    Index,
+    Pool,
+    Shape,
+    Split,
+    Term,
+    cost_of,
+    linearise,
+    walk,
+)
 from slopewise._compile.products import match_product
 from slopewise._compile.reading import (
     COMBINE,
@@ -44,6 +55,7 @@ from slopewise._transform.expression import Expression, order, read_graph
 
 LARGE = 1 << 17  # products of that many multiplications go to the BLAS
 MANY = 3  # embeddings that are written piece by piece, not read as a sum
+ABREAST = 8  # results side by side for which a factor is turned
 DEPTH = 40  # how many operations are nested before one gets a buffer (or a register) of its own
 
 Box = tuple[tuple[int, int, int], ...]  # start, step and count along each axis
@@ -427,11 +439,50 @@ class Scheduler:
                     axes, indices, term = self._read(expression, [[n] for n in dims], build)
             reduced = frozenset(a for i in indices[len(out) :] for a in i.axes())
         operation = "or" if expression.dtype.kind == "b" else "add"
+        if reduced and out:
+            term = self._turned(term, indices[len(out) - 1], reduced)
         fold = Fold(buffer, tuple(indices[: len(out)]), term, operation)
         if not reduced and prod((*out, *inner)):
             self._join(axes, Store(buffer, fold.indices, term), expression)
             return
         self._join(axes, fold, expression, reduced)
+
+    def _turned(self, term: Term, last: Index, reduced: frozenset[Axis]) -> Term:
+        """Return a product that reads a turned copy of a factor whose columns are summed along.
+
+        Then the lanes of a vector are results side by side, and are not added up at the end.
+        """
+        if len(last.terms) != 1 or last.terms[0][0].size < ABREAST:
+            return term
+        axis = last.terms[0][0]
+        factors = list(term.operands)
+        for k, factor in enumerate(factors):
+            if factor.kind != "load" or factor.operands or axis in factors[1 - k].axes:
+                continue
+            buffer, places = factor.data
+            if len(places) != len(buffer.shape):
+                continue
+            strides = dict(linearise(places, buffer.shape).terms)
+            again = prod(a.size for a in factors[1 - k].axes if a not in strides)
+            if strides.get(axis, 1) == 1 or again < ABREAST:
+                continue
+            if not any(strides.get(a) == 1 and a.size >= ABREAST for a in reduced):
+                continue
+            order = [*(a for a in strides if a is not axis), axis]
+            fresh = self.pool.domain(tuple(a.size for a in order))
+            turned = self.pool.buffer(tuple(a.size for a in order), buffer.dtype, "scratch")
+            home = dict(zip(order, fresh, strict=True))
+            source = tuple(
+                Index(i.constant, tuple(sorted(((home[a], c) for a, c in i.terms),
+                                               key=lambda x: x[0].number)))
+                for i in places
+            )  # fmt: skip
+            here = tuple(Index(0, ((a, 1),)) for a in fresh)
+            copy = Store(turned, here, self.pool.load(buffer, source))
+            self._add(Kernel(fresh, stores=[copy], names=["turn"]))
+            factors[k] = self.pool.load(turned, tuple(Index(0, ((a, 1),)) for a in order))
+        body, params, name = term.data
+        return self.pool.op(name, body, tuple(factors), params, term.dtype, term.cost)
 
     def _running(self, expression: Expression, buffer: Buffer, operation: str) -> None:
         operand = expression.operands[0]
