@@ -32,6 +32,7 @@ def cut_small(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (("WORTH", 1), ("HEAVY", 1e-9), ("SHARE", 1e-10), ("PARTS", 3),
                         ("_FEWEST", 2), ("CHUNK", 64), ("ABREAST", 2)):  # fmt: skip
         monkeypatch.setattr(regions, name, value)
+    monkeypatch.setattr(regions, "_pays", lambda *_: True)
 
 
 @pytest.fixture
@@ -64,7 +65,7 @@ def test_gradients_through_regions(rows: int, columns: int) -> None:
     value, slopes = both(*map(sw.tensor, arrays))
     compiled = sw.compile(both)
     found, found_slopes = compiled(*arrays)
-    assert rows == 2 or "times" in compiled.explain()
+    assert rows < 16 or "times" in compiled.explain()
     np.testing.assert_allclose(found, value.numpy(), rtol=1e-12)
     for a, b in zip(found_slopes, slopes, strict=True):
         np.testing.assert_allclose(a, b.numpy(), rtol=1e-11, atol=1e-14)

@@ -1,4 +1,4 @@
-"""Object code on disk: what was compiled once is loaded the next time.
+"""Programs on disk: what was compiled once is loaded the next time.
 
 Invariant: a file is used only if its checksum and its key are right, so a damaged, cut or foreign
 one is ignored; files are written whole or not at all, so processes may share the folder. It is
@@ -12,9 +12,11 @@ import hashlib
 import os
 import sys
 import tempfile
+import time
 from pathlib import Path
 
-_MAGIC = b"slopewise object 1\n"
+_MAGIC = b"slopewise object 2\n"
+_ABANDONED = 3600.0  # seconds after which nobody writes a file any more
 LIMIT = 256 * 2**20
 """Bytes that the folder may hold; the files used longest ago go first."""
 
@@ -54,7 +56,7 @@ def _trusted(folder: Path) -> bool:
 
 
 def load(key: str) -> bytes | None:
-    """Return the object code kept under a key, or None."""
+    """Return what is kept under a key, or None."""
     folder = find_folder()
     if folder is None:
         return None
@@ -78,7 +80,7 @@ def load(key: str) -> bytes | None:
 
 
 def store(key: str, code: bytes) -> None:
-    """Keep object code under a key; where that is impossible, nothing happens."""
+    """Keep bytes under a key; where that is impossible, nothing happens."""
     folder = find_folder()
     if folder is None:
         return
@@ -102,6 +104,10 @@ def store(key: str, code: bytes) -> None:
 
 def _bound(folder: Path) -> None:
     """Delete the files used longest ago until the rest fits."""
+    for path in folder.glob(".new-*"):  # of a process that was killed
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime > _ABANDONED:
+                path.unlink()
     files: list[tuple[float, int, Path]] = []
     for path in folder.glob("*.o"):
         with contextlib.suppress(OSError):

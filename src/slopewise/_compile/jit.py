@@ -20,7 +20,7 @@ llvm: Any = binding
 _lock = threading.RLock()
 ENTRY = "slopewise_run"
 """What is called of a program."""
-_PASSES = ("sroa", "new_gvn", "instruction_combine", "simplify_cfg")
+_PASSES = ("sroa", "simplify_cfg", "new_gvn", "loop_rotate", "instruction_combine", "simplify_cfg")
 
 
 def _options() -> Any:
@@ -29,8 +29,8 @@ def _options() -> Any:
 
 @lru_cache(maxsize=1)
 def _start() -> None:
-    llvm.initialize_all_targets()
-    llvm.initialize_all_asmprinters()
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
 
 
 @lru_cache(maxsize=1)

@@ -29,7 +29,6 @@ from slopewise._core.trace import Graph
 from slopewise._transform.simplify import Simplifier, simplify
 from slopewise.errors import ShapeError, TraceError
 
-note_settings()
 _LARGEST = 1 << 46  # bytes of scratch memory that no machine has
 _LONGEST = 400_000  # operations that are compiled in about a minute
 
@@ -160,3 +159,6 @@ def _find_overwritten(
                 bad.add(i)
         found.append(bad)
     return found
+
+
+note_settings()

@@ -14,6 +14,12 @@ from slopewise._compile.loops import Axis, Buffer, Index, Term, linearise
 from slopewise._compile.steps import Product
 
 
+LARGE = 1 << 17  # multiplications
+SHARED = 64  # rows for which a factor is turned
+PANEL = 1 << 20  # bytes of a factor that stay in the second cache
+FEW = 16  # rows of about one tile
+
+
 def match_product(
     out: Buffer, axes: Sequence[Axis], indices: Sequence[Index], term: Term
 ) -> Product | None:
@@ -54,6 +60,22 @@ def match_product(
         (x_at, batch[1], m[1], k[1]), (y_at, batch[2], k[2], n[2]),
         (Index(home.constant), batch[3], m[3]),
     )  # fmt: skip
+
+
+def suits_blas(product: Product) -> bool:
+    """Return whether the BLAS multiplies faster than a kernel of our own.
+
+    A kernel of our own reads the second factor once for each tile of rows, so that it has to stay
+    in the second cache; where its columns are summed along, it is turned first, which many rows
+    must share. The limits were measured, see `benchmarks/products.py`.
+    """
+    _, m, n, k = product.sizes
+    if m * n * k < LARGE:
+        return False
+    turned = product.y_place[3] != 1
+    if turned and m < SHARED:
+        return True
+    return k * n * product.out.dtype.itemsize >= PANEL and m > FEW
 
 
 def _strides(buffer: Buffer, indices: Sequence[Index]) -> tuple[Index, dict[Axis, int]] | None:

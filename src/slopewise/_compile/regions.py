@@ -21,6 +21,7 @@ HEAVY = 200_000.0  # work that is worth a wake-up of threads, in nanoseconds of 
 SHARE = 40_000.0  # work of a part, in the same unit
 PARTS = 16
 ABREAST = 32  # rows of such, at least
+COLUMNS = 64  # rows of a chunk, at least, where they are columns of a matrix
 WIDE = 192  # rows of a part of a product; each part has the BLAS pack the other factor again
 SHORT = 32  # elements of an axis that a few vectors hold
 _LOOK = 40  # how many steps a region may reach over
@@ -33,6 +34,7 @@ class Use:
 
     shape: tuple[int, ...]
     dim: int | None
+    bytes: int
     reads: bool = False
     writes: bool = False
 
@@ -122,7 +124,7 @@ def _uses(kernel: Kernel, axis: Axis) -> dict[int, Use]:
         dim = None if lost or len(indices) != len(buffer.shape) else _row(indices, axis)
         old = found.get(buffer.home.number)
         if old is None:
-            old = found[buffer.home.number] = Use(buffer.shape, dim)
+            old = found[buffer.home.number] = Use(buffer.shape, dim, buffer.bytes)
         elif old.dim != dim or old.shape != buffer.shape:
             old.dim = None
         old.reads |= reads
@@ -167,7 +169,7 @@ def _grow(steps: Sequence[Any], start: int, axis: Axis) -> Group:
         for other in _rows_of(step) if free else []:
             if other.size == axis.size:
                 uses = _uses(step, other)
-                if _joins(group.uses, uses):
+                if _joins(group.uses, uses) and _pays(step, uses, other.size):
                     chosen = (other, uses)
                     break
         if chosen is None:
@@ -197,6 +199,23 @@ def _precedes(reads: set[int], writes: set[int], uses: dict[int, Use]) -> bool:
     return writes.isdisjoint(uses) and not any(n in uses and uses[n].writes for n in reads)
 
 
+def _pays(kernel: Kernel, uses: dict[int, Use], rows: int) -> bool:
+    """Return whether what a kernel needs for every chunk is less than what it has of its own."""
+    whole = own = 0
+    for use in uses.values():
+        size = use.bytes
+        if use.dim is None:
+            whole += size
+        else:
+            own += size
+    return whole <= max(8, CHUNK * rows // max(1, own)) * own // rows
+
+
+def _is_column(use: Use) -> bool:
+    """Return whether the rows are columns of a matrix, which lie side by side in memory."""
+    return use.dim is not None and use.dim == len(use.shape) - 1 > 0
+
+
 def _joins(group: dict[int, Use], uses: dict[int, Use]) -> bool:
     """Return whether a kernel shares rows with a group and meets what it writes only there."""
     common = False
@@ -215,23 +234,16 @@ def _saving(group: Group) -> float:
     """Return how many bytes need not come from memory again."""
     if len(group.members) < 2:
         return 0.0
+    each = [_uses(kernel, axis) for kernel, axis in group.members]
     total = 0.0
-    for kernel, axis in group.members:
-        for number, use in _uses(kernel, axis).items():
+    for uses in each:
+        for number, use in uses.items():
             if use.dim is not None and group.uses[number].dim is not None:
-                total += prod(use.shape) * _width(kernel, number)
-    for number, use in group.uses.items():
+                total += use.bytes
+    for use in group.uses.values():
         if use.dim is not None:
-            kernel = next(k for k, a in group.members if number in _uses(k, a))
-            total -= prod(use.shape) * _width(kernel, number)
+            total -= use.bytes
     return total
-
-
-def _width(kernel: Kernel, number: int) -> int:
-    """Return the bytes of an element of a memory that a kernel touches."""
-    return next(
-        b.dtype.itemsize for b in kernel.reads() | kernel.writes() if b.home.number == number
-    )
 
 
 def work_of(step: Any) -> float:
@@ -254,7 +266,11 @@ def _divide(step: Any, pool: Pool, shared: set[int], touched: dict[int, int]) ->
         return [step]
     rows = _rows_of(step)
     outer = [a for a in rows if a not in step.reduced]
-    for axis in sorted(outer, key=lambda a: -a.size)[:1] or rows[:1]:
+
+    def rank(axis: Axis) -> tuple[bool, int]:
+        return any(_is_column(u) for u in _uses(step, axis).values()), -axis.size
+
+    for axis in sorted(outer, key=rank)[:1] or rows[:1]:
         made = _Maker([(step, axis)], pool, shared, touched).make(0)
         if made is not None:
             return made
@@ -336,15 +352,18 @@ class _Maker:
         folded = [f for k, a in self.members if a in k.reduced for f in k.folds]
         parts = _parts(work)
         rowwise: dict[int, int] = {}
-        for (kernel, _), each in zip(self.members, uses, strict=True):
+        for each in uses:
             for number, use in each.items():
                 if use.dim is not None:
-                    rowwise[number] = prod(use.shape) * _width(kernel, number)
+                    rowwise[number] = use.bytes
         total = sum(rowwise.values())
         kept = sum(f.buffer.bytes for f in folded)
         while parts > 1 and parts * kept > total // 4:  # their sums would cost more than they save
             parts //= 2
         most = max(1, chunk_bytes * self.rows // max(1, total)) if chunk_bytes else self.rows
+        least = COLUMNS if any(_is_column(u) for each in uses for u in each.values()) else 1
+        parts = max(1, min(parts, self.rows // least))
+        most = max(most, least)
         self.side_by_side = self._lie_side_by_side(uses)
         if self.side_by_side:
             chunk = max(ABREAST, min(most, -(-self.rows // parts)) // ABREAST * ABREAST)

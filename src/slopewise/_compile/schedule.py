@@ -28,7 +28,7 @@ from slopewise._compile.loops import (
     linearise,
     walk,
 )
-from slopewise._compile.products import match_product
+from slopewise._compile.products import LARGE, match_product, suits_blas
 from slopewise._compile.reading import (
     COMBINE,
     FOLDS,
@@ -53,7 +53,6 @@ from slopewise._core.rules import Contract, Control, Library, Pointwise, Reduce
 from slopewise._ops.arithmetic import add
 from slopewise._transform.expression import Expression, order, read_graph
 
-LARGE = 1 << 17  # products of that many multiplications go to the BLAS
 MANY = 3  # embeddings that are written piece by piece, not read as a sum
 ABREAST = 8  # results side by side for which a factor is turned
 DEPTH = 40  # how many operations are nested before one gets a buffer (or a register) of its own
@@ -427,7 +426,7 @@ class Scheduler:
         if prod(dims) >= LARGE and expression.dtype.kind == "f":
             for attempt in range(2):
                 product = match_product(buffer, axes, indices[: len(out)], term)
-                if product is not None and prod(product.sizes[1:]) >= LARGE:
+                if product is not None and suits_blas(product):
                     self._add(product)
                     return
                 if product is not None:
@@ -572,10 +571,13 @@ class Scheduler:
         self,
         axes: tuple[Axis, ...],
         statement: Store | Fold,
-        expression: Expression,
+        expression: Expression | None,
         reduced: frozenset[Axis] = frozenset(),
     ) -> None:
         """Put a statement in the latest kernel that may hold it, or in a new one."""
+        name, place_of = (
+            ("slice", None) if expression is None else (expression.name, expression.place)
+        )
         first = 0
         own: dict[int, list[tuple[Index, ...]]] = {}
         roots = [statement.term]
@@ -596,11 +598,11 @@ class Scheduler:
                 else:
                     kernel.folds.append(statement)
                     kernel.reduced = reduced
-                kernel.names.append(expression.name)
-                kernel.places.append(expression.place)
+                kernel.names.append(name)
+                kernel.places.append(place_of)
                 self.made[statement.buffer.number] = place
                 return
-        fresh = Kernel(axes, reduced, names=[expression.name], places=[expression.place])
+        fresh = Kernel(axes, reduced, names=[name], places=[place_of])
         if isinstance(statement, Store):
             fresh.stores.append(statement)
         else:
@@ -740,7 +742,32 @@ class Scheduler:
         self._forget(before)
         for carry in carries:
             carry.kind = "scratch"
+        self._hoist(inner.steps, axis)
         self._add(Loop(inner.steps, axis))
+
+    def _hoist(self, body: list[Any], axis: Axis | None, checks: Sequence[Any] = ()) -> None:
+        """Move kernels that compute the same in each round in front of the loop."""
+        changing: dict[int, int] = {}
+        for step in (*body, *checks):
+            for buffer in step.writes():
+                changing[buffer.home.number] = changing.get(buffer.home.number, 0) + 1
+        for step in list(body):
+            if not isinstance(step, Kernel) or step.ordered:
+                continue
+            terms = walk(step.roots())
+            if any(axis in t.axes or (t.kind == "load" and t.operands) for t in terms):
+                continue
+            made = {b.home.number for b in step.writes()}
+            reads = {b.home.number for b in step.reads()} - made
+            own = all(b.kind == "scratch" and b.alias is None for b in step.writes())
+            stays = any(changing.get(n, 0) for n in reads) or any(changing[n] > 1 for n in made)
+            written = [i for s in (*step.stores, *step.folds) for i in s.indices]
+            if not own or stays or any(axis in set(i.axes()) for i in written):
+                continue
+            for number in made:
+                changing[number] = 0
+            body.remove(step)
+            self._add(step)
 
     def _forget(self, before: set[int]) -> None:
         """Drop what was computed inside a body: outside, it has no value."""
@@ -761,7 +788,7 @@ class Scheduler:
             store = Store(target, (step, *indices), self.pool.load(source, indices))
         else:
             store = Store(target, indices, self.pool.load(source, (step, *indices)))
-        inner._add(Kernel(axes, stores=[store], names=["slice"]))
+        inner._join(axes, store, None)
 
     def _while(self, expression: Expression, outs: list[Buffer]) -> None:
         params = expression.params
@@ -784,6 +811,7 @@ class Scheduler:
         self._forget(before)
         for carry in outs:
             carry.kind = "scratch"
+        self._hoist(inner.steps, None, checker.steps)
         self._add(Loop(inner.steps, None, condition, checker.steps))
 
     def _cond(self, expression: Expression, outs: list[Buffer]) -> None:

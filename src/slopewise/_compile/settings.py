@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import sys
 
-_PASSES = tuple(
-    f"slopewise._compile.{name}"
-    for name in ("access", "assembly", "draws", "emit", "entry", "jit", "loops", "lowering",
-                 "memory", "products", "reading", "regions", "schedule", "threads")
-) + ("slopewise._transform.identities", "slopewise._transform.simplify")  # fmt: skip
+_PASSES = (
+    *(
+        f"slopewise._compile.{name}"
+        for name in ("access", "assembly", "draws", "emit", "entry", "jit", "loops", "lowering",
+                     "memory", "products", "reading", "regions", "schedule", "threads")
+    ),
+    "slopewise._transform.identities",
+    "slopewise._transform.simplify",
+)  # fmt: skip
 _first: dict[str, dict[str, object]] = {}
 
 
