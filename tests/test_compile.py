@@ -824,6 +824,76 @@ def test_a_loop_read_inside_a_later_one_runs_once_and_before_it() -> None:
         assert found[2] == m * 2 * 5 * 15.0
 
 
+class TestCarriesChangedInPlace:
+    """A body may change its carry in place: the caller's tensor changes, as in eager code."""
+
+    @staticmethod
+    def fill(x: Any) -> Any:
+        def body(i: Any, c: Any) -> Any:
+            c[i % 5] = c[i % 5] * 0.5 + c[(i * 3) % 5] + 1.0
+            return c
+
+        return sw.fori_loop(0, 12, body, x)
+
+    def test_as_in_eager_code(self) -> None:
+        eager, traced = (sw.tensor(np.arange(5.0)) for _ in range(2))
+        assert self.fill(eager) is eager
+        compiled = sw.compile(self.fill)
+        assert compiled(traced) is traced
+        np.testing.assert_array_equal(traced.numpy(), eager.numpy())
+        array = np.arange(5.0)
+        np.testing.assert_array_equal(compiled(array), eager.numpy())
+        np.testing.assert_array_equal(array, np.arange(5.0))
+
+    def test_the_carry_is_not_copied_in_each_step(self) -> None:
+        compiled = sw.compile(self.fill)
+        compiled(np.arange(5.0))
+        loop = compiled._last.executable.steps[-1]
+        assert not any(s.axes for s in loop.body)
+
+    def test_rows_that_read_other_rows_are_not_mixed_up(self) -> None:
+        def function(x: Any, rows: Any) -> Any:
+            def body(i: Any, c: Any) -> Any:
+                return sw.scatter_set(c, (rows,), c[rows[::-1]] * 2.0)
+
+            return sw.fori_loop(0, 3, body, x)
+
+        x, rows = np.arange(12.0).reshape(4, 3), np.array([0, 2, 3])
+        expected = function(sw.tensor(x), sw.tensor(rows)).numpy()
+        np.testing.assert_array_equal(sw.compile(function)(x, rows), expected)
+
+    def test_equal_rows_are_written_in_order(self) -> None:
+        def function(x: Any, rows: Any) -> Any:
+            def body(i: Any, c: Any) -> Any:
+                return sw.scatter_set(c, (rows,), c[rows] * 2.0 + i)
+
+            return sw.fori_loop(0, 3, body, x)
+
+        x, rows = np.arange(12.0).reshape(4, 3), np.array([1, 1, 3])
+        expected = function(sw.tensor(x), sw.tensor(rows)).numpy()
+        np.testing.assert_array_equal(sw.compile(function)(x, rows), expected)
+
+    def test_what_cannot_be_followed_is_refused(self) -> None:
+        def other(i: Any, c: Any) -> Any:
+            c.mul_(2.0)
+            return c + 1.0
+
+        def branch(x: Any) -> Any:
+            return sw.cond(x.sum() > 0, lambda v: v.mul_(2.0), lambda v: v, x)
+
+        def step(c: Any, x: Any) -> Any:
+            x.mul_(2.0)
+            return c + x, None
+
+        for function in (
+            lambda x: sw.fori_loop(0, 3, other, x),
+            branch,
+            lambda x: sw.scan(step, x[0] * 1.0, x)[0],
+        ):
+            with pytest.raises(sw.errors.TraceError, match="in place"):
+                sw.compile(function)(np.ones(3))
+
+
 class TestFailures:
     def test_an_index_out_of_range_names_the_line(self) -> None:
         pick = sw.compile(lambda x, i: x[i])

@@ -19,6 +19,7 @@ from slopewise._compile.steps import Fold, Kernel, Store
 Combine = Callable[[Register, Register], Register]
 Piece = tuple[int, int]  # offset along the vector axis, lanes
 NO_PIECE: Piece = (0, 1)
+_DEEPEST = 100  # terms inside of terms that are written by recursion
 
 
 class Accesses:
@@ -34,6 +35,7 @@ class Accesses:
         self.number = number  # what the status becomes where a position is out of range
         self.counters: dict[Axis, str | int] = dict(outer)
         self.scopes: list[dict[Any, Any]] = [{}]
+        self.depth = 0  # of the terms that are being written
         self.flats: dict[Any, Index] = {}
         self.merged: dict[Axis, Axis] = {}
         self.forward: dict[Any, Term] = {}
@@ -115,29 +117,42 @@ class Accesses:
         """Return the register of a term for a row of the tile and a piece of the vector axis."""
         if term.kind == "number":
             return self.b.number(term.data, type_of(term.dtype))
-        found = self._known(term, m, piece, mask)
+        key = self._key(term, m, piece, mask)
+        found = self._known(key)
         if found is not None:
             return found
-        # Depth first without recursion, as terms may nest as deep as the user's formula is long.
+        if self.depth >= _DEEPEST:
+            self._make_below(term, m, piece, mask)
+        self.depth += 1
+        made = self._make(term, m, piece, mask)
+        self.depth -= 1
+        self.scopes[-1][key] = made
+        return made
+
+    def _make_below(self, term: Term, m: int, piece: Piece, mask: Register | None) -> None:
+        """Write what a term needs without recursion: terms may nest as deep as a formula is long.
+
+        The order is that of the recursion.
+        """
         pending = [term]
         while pending:
             top = pending[-1]
             missing = [
                 o for o in self._below(top)
-                if o.kind != "number" and self._known(o, m, piece, mask) is None
+                if o.kind != "number" and self._known(self._key(o, m, piece, mask)) is None
             ]  # fmt: skip
             if missing:
                 pending.extend(reversed(missing))
                 continue
             pending.pop()
-            if self._known(top, m, piece, mask) is None:
-                made = self._make(top, m, piece, mask)
-                self.scopes[-1][self._key(top, m, piece, mask)] = made
-        made = self._known(term, m, piece, mask)
-        assert made is not None
-        return made
+            if top is not term:
+                key = self._key(top, m, piece, mask)
+                if self._known(key) is None:
+                    self.scopes[-1][key] = self._make(top, m, piece, mask)
 
     def _key(self, term: Term, m: int, piece: Piece, mask: Register | None) -> Any:
+        if not term.axes:
+            return term.number, 0, NO_PIECE, None if mask is None else mask.text
         axes = self.axes_of(term)
         return (
             term.number,
@@ -146,8 +161,7 @@ class Accesses:
             None if mask is None else mask.text,
         )
 
-    def _known(self, term: Term, m: int, piece: Piece, mask: Register | None) -> Register | None:
-        key = self._key(term, m, piece, mask)
+    def _known(self, key: Any) -> Register | None:
         for scope in reversed(self.scopes):
             found = scope.get(key)
             if found is not None:

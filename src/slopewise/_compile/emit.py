@@ -20,7 +20,7 @@ from slopewise._compile.builder import BOOL, INT64, Register, type_of
 from slopewise._compile.loops import COSTS, Axis, Term, walk
 from slopewise._compile.steps import Fold, identity_of
 
-CROWD = 16  # how many mathematical functions a kernel writes out; more are called
+CROWD = 24  # copies of mathematical functions that a kernel writes out; more are called
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,8 @@ class KernelEmitter(Accesses):
 
     def is_crowded(self) -> bool:
         """Return whether writing out all mathematical functions would take too much code."""
-        return sum(t.cost >= COSTS["exp"] for t in walk(self.kernel.roots())) > CROWD
+        functions = sum(t.cost >= COSTS["exp"] for t in walk(self.kernel.roots()))
+        return functions * sum(len(b.pieces) for b in self._vector_blocks(1)) > CROWD
 
     # --- the nest ------------------------------------------------------------------------------
 

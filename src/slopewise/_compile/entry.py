@@ -10,7 +10,6 @@ holds. It is separate from `program`, which any backend of the same shape could 
 from __future__ import annotations
 
 import ctypes
-import math
 import struct
 import sys
 import sysconfig
@@ -35,8 +34,6 @@ from slopewise._compile.entry_code import (
     write_entry,
 )
 from slopewise._compile.jit import Code, vector_bytes
-from slopewise._compile.loops import walk
-from slopewise._compile.steps import Kernel, Loop, Region, Words
 from slopewise._core.state import changes, state
 
 _FLAGS = 0x2 | 0x80  # METH_KEYWORDS, METH_FASTCALL
@@ -44,7 +41,6 @@ _ABI = (0x02000000, 0x01000009)  # NumPy's, in which the fields and functions us
 _EMPTY = 184  # the place of PyArray_Empty in NumPy's table
 _OUT = sys.intern("out")
 _ROOM = 1 << 24  # bytes of scratch memory
-_LONG = 50_000.0  # terms: as many nanoseconds at most, in vectors a tenth of them
 
 
 class _Method(ctypes.Structure):
@@ -311,37 +307,6 @@ class Entry:
 def _same_array(x: Any, y: Any) -> bool:
     """Return whether two arrays are alike, bit by bit."""
     return (x.shape, x.dtype, x.tobytes()) == (y.shape, y.dtype, y.tobytes())
-
-
-def has_parts(steps: Sequence[Any]) -> bool:
-    """Return whether threads may share a step."""
-    return any(
-        (isinstance(s, Region) and s.part.size > 1) or any(has_parts(part) for part in s.inside)
-        for s in steps
-    )
-
-
-def is_long(steps: Sequence[Any]) -> bool:
-    """Return whether a program runs so long that other threads should not wait for it."""
-    return _work_of(steps) > _LONG
-
-
-def _work_of(steps: Sequence[Any]) -> float:
-    """Return about how many terms are computed; infinite where only a run can tell."""
-    total = 0.0
-    for step in steps:
-        times = 1.0
-        if isinstance(step, Kernel):
-            total += math.prod(a.size for a in step.axes) * len(walk(step.roots()))
-        elif isinstance(step, Words):
-            total += 8.0 * step.buffer.size
-        elif isinstance(step, Loop):
-            times = math.inf if step.axis is None else step.axis.size
-        elif isinstance(step, Region):
-            times = step.chunks
-        inside = sum(_work_of(part) for part in step.inside)
-        total += times * inside if inside else 0.0
-    return total
 
 
 def make_entry(native: Native, signature: Signature, fallback: Callable[..., Any]) -> Entry | None:

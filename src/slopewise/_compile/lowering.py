@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf, prod
 from typing import Any
 
 import numpy as np
@@ -16,20 +17,29 @@ import numpy as np
 from slopewise._compile.assembly import Assembler
 from slopewise._compile.builder import Module
 from slopewise._compile.contents import Contents, Origin, Routine, Space, line_of
-from slopewise._compile.entry import has_parts, is_long
 from slopewise._compile.jit import vector_bytes
-from slopewise._compile.loops import Buffer, Pool
+from slopewise._compile.loops import Buffer, Pool, walk
 from slopewise._compile.memory import plan
 from slopewise._compile.regions import form_regions
 from slopewise._compile.registers import drop_unread
 from slopewise._compile.schedule import Scheduler
 from slopewise._compile.settings import note_settings
-from slopewise._compile.steps import Call, Kernel, Product, innermost, reads_same_element
+from slopewise._compile.steps import (
+    Call,
+    Kernel,
+    Loop,
+    Product,
+    Region,
+    Words,
+    innermost,
+    reads_same_element,
+)
 from slopewise._core.trace import Graph
 from slopewise._transform.simplify import Simplifier, simplify
 from slopewise.errors import ShapeError, TraceError
 
 _LARGEST = 1 << 46  # bytes of scratch memory that no machine has
+_LONG = 50_000.0  # terms: as many nanoseconds at most, in vectors a tenth of them
 _LONGEST = 400_000  # operations that are compiled in about a minute
 
 
@@ -102,8 +112,8 @@ def write_program(
         [np.ascontiguousarray(b.array) for b in constants],
         arena_bytes,
         any(isinstance(s, Product) for s in innermost(steps)),
-        has_parts(steps),
-        is_long(steps),
+        _has_parts(steps),
+        _is_long(steps),
         [
             Routine(c.primitive, c.params, [_space(b) for b in c.operands],
                     [_space(b) for b in c.outs], c.place)
@@ -159,6 +169,37 @@ def _find_overwritten(
                 bad.add(i)
         found.append(bad)
     return found
+
+
+def _has_parts(steps: Sequence[Any]) -> bool:
+    """Return whether threads may share a step."""
+    return any(
+        (isinstance(s, Region) and s.part.size > 1) or any(_has_parts(part) for part in s.inside)
+        for s in steps
+    )
+
+
+def _is_long(steps: Sequence[Any]) -> bool:
+    """Return whether a program runs so long that other threads should not wait for it."""
+    return _work_of(steps) > _LONG
+
+
+def _work_of(steps: Sequence[Any]) -> float:
+    """Return about how many terms are computed; infinite where only a run can tell."""
+    total = 0.0
+    for step in steps:
+        times = 1.0
+        if isinstance(step, Kernel):
+            total += prod(a.size for a in step.axes) * len(walk(step.roots()))
+        elif isinstance(step, Words):
+            total += 8.0 * step.buffer.size
+        elif isinstance(step, Loop):
+            times = inf if step.axis is None else step.axis.size
+        elif isinstance(step, Region):
+            times = step.chunks
+        inside = sum(_work_of(part) for part in step.inside)
+        total += times * inside if inside else 0.0
+    return total
 
 
 note_settings()

@@ -13,7 +13,6 @@ from math import prod
 from slopewise._compile.loops import Axis, Buffer, Index, Term, linearise
 from slopewise._compile.steps import Product
 
-
 LARGE = 1 << 17  # multiplications
 SHARED = 64  # rows for which a factor is turned
 PANEL = 1 << 20  # bytes of a factor that stay in the second cache
@@ -62,18 +61,19 @@ def match_product(
     )  # fmt: skip
 
 
-def suits_blas(product: Product) -> bool:
+def suits_blas(product: Product, fixed: bool) -> bool:
     """Return whether the BLAS multiplies faster than a kernel of our own.
 
     A kernel of our own reads the second factor once for each tile of rows, so that it has to stay
     in the second cache; where its columns are summed along, it is turned first, which many rows
-    must share. The limits were measured, see `benchmarks/products.py`.
+    must share, or all rounds of a loop, where it is `fixed`. `benchmarks/products.py` measures the
+    limits.
     """
     _, m, n, k = product.sizes
     if m * n * k < LARGE:
         return False
     turned = product.y_place[3] != 1
-    if turned and m < SHARED:
+    if turned and m < SHARED and not fixed:
         return True
     return k * n * product.out.dtype.itemsize >= PANEL and m > FEW
 

@@ -64,6 +64,7 @@ class Scheduler:
     """Makes the steps that compute expressions; nested ones share the pool and the table."""
 
     def __init__(self, pool: Pool, table: Any, reader: Reader | None = None) -> None:
+        self.nested = reader is not None
         self.pool = pool
         self.table = table
         self.reader = Reader(pool) if reader is None else reader
@@ -426,7 +427,7 @@ class Scheduler:
         if prod(dims) >= LARGE and expression.dtype.kind == "f":
             for attempt in range(2):
                 product = match_product(buffer, axes, indices[: len(out)], term)
-                if product is not None and suits_blas(product):
+                if product is not None and suits_blas(product, self._is_fixed(product.y)):
                     self._add(product)
                     return
                 if product is not None:
@@ -446,6 +447,10 @@ class Scheduler:
             return
         self._join(axes, fold, expression, reduced)
 
+    def _is_fixed(self, buffer: Buffer) -> bool:
+        """Return whether a buffer is the same in all rounds of the loop around these steps."""
+        return self.nested and buffer.home.number not in self.made and buffer.home.kind != "carry"
+
     def _turned(self, term: Term, last: Index, reduced: frozenset[Axis]) -> Term:
         """Return a product that reads a turned copy of a factor whose columns are summed along.
 
@@ -463,7 +468,8 @@ class Scheduler:
                 continue
             strides = dict(linearise(places, buffer.shape).terms)
             again = prod(a.size for a in factors[1 - k].axes if a not in strides)
-            if strides.get(axis, 1) == 1 or again < ABREAST:
+            shared = again >= ABREAST or self._is_fixed(buffer)
+            if strides.get(axis, 1) == 1 or not shared:
                 continue
             if not any(strides.get(a) == 1 and a.size >= ABREAST for a in reduced):
                 continue
@@ -615,7 +621,7 @@ class Scheduler:
     ) -> bool:  # fmt: skip
         if not isinstance(kernel, Kernel) or kernel.axes != axes:
             return False
-        if kernel.running is not None or kernel.ordered or len(kernel.stores) > 400:
+        if kernel.running is not None or kernel.ordered or len(kernel.stores) > 200:
             return False
         if isinstance(statement, Fold):
             positions = statement.operation.startswith("arg")
@@ -703,10 +709,44 @@ class Scheduler:
                     safe = k == first and reads_same_element(step, made, carry)
             if safe and sum(made in s.writes() for s in self.steps) == 1:
                 made.alias = carry
-            else:
+            elif not self._update_in_place(made, carry):
                 late.append((made, carry))
         for made, carry in late:
             self._copy(made, carry)
+
+    def _update_in_place(self, made: Buffer, carry: Buffer) -> bool:
+        """Write single places of a carry into it, instead of into a copy, where that is safe.
+
+        It is safe where nothing reads the old carry after the copy, but for the update itself at
+        the places that it writes, if these are different at all of its points.
+        """
+        writers = [s for s in self.steps if made in s.writes()]
+        if len(writers) != 2 or not all(isinstance(s, Kernel) for s in writers):
+            return False
+        copy, update = writers
+        if not update.ordered or len(update.stores) != 1 or made.shape != carry.shape:
+            return False
+        copies = [s for s in copy.stores if s.buffer is made]
+        source = copies[0].term if len(copies) == 1 else None
+        if source is None or source.kind != "load" or source.data != (carry, copies[0].indices):
+            return False
+        (store,) = update.stores
+        alone = not update.axes  # one point: it is read before it is written
+        apart = not any(t.axes for i in store.indices for t, _ in i.computed)
+        for step in self.steps[self.steps.index(copy) + 1 :]:
+            if carry.home not in {b.home for b in step.reads()}:
+                continue
+            if step is not update or not apart:
+                return False
+            loads = [t for t in walk(step.roots()) if t.kind == "load"]
+            here = all(t.data[1] == store.indices for t in loads if t.data[0].home is carry.home)
+            if not (alone or here):
+                return False
+        copy.stores.remove(copies[0])
+        if not copy.stores and not copy.folds:
+            self.steps.remove(copy)
+        made.alias = carry
+        return True
 
     def _scan(self, expression: Expression, outs: list[Buffer]) -> None:
         params = expression.params

@@ -21,6 +21,7 @@ import numpy as np
 
 from slopewise._compile import cache, jit
 from slopewise._compile.contents import Contents, Origin, Routine, Space
+from slopewise._core import LOADED
 from slopewise._core.graph import Node, Primitive, operand_at
 from slopewise._core.trace import Graph
 from slopewise._core.value import Value
@@ -124,14 +125,21 @@ def _constant(x: Any) -> Any:
 _table = lru_cache(maxsize=1)(collect)
 
 
-@lru_cache(maxsize=1)
 def _stamp() -> str:
-    """Return what tells this code from another: sizes and times of its files, and versions."""
+    """Return what tells this code from another: sizes and times of its files, and versions.
+
+    Raises
+    ------
+    _Unknown
+        If a file was changed since it may have been loaded.
+    """
     parts: list[Any] = [sys.version, np.__version__]
     package = Path(__file__).parent.parent
     for name in _SOURCES:
         with os.scandir(package / name) as entries:
             found = [(e.name, e.stat()) for e in entries if e.name.endswith(".py")]
+        if any(s.st_mtime_ns >= LOADED for _, s in found):
+            raise _Unknown
         parts += sorted((n, s.st_size, s.st_mtime_ns) for n, s in found)
     return repr(parts)
 

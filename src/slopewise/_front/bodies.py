@@ -21,6 +21,7 @@ from slopewise._core.trace import Graph, placeholder
 from slopewise._core.tree import flatten, unflatten
 from slopewise._core.value import Value
 from slopewise._front.hidden import Hidden, stand_for
+from slopewise._front.mutation import write_in_place
 from slopewise._front.operands import cast
 from slopewise._front.shape import broadcast_to
 from slopewise._transform.inputs import as_values
@@ -102,6 +103,7 @@ class Loop:
 
     def _run(self, carry: list[Any]) -> tuple[list[Any], list[Any], list[Any], list[Any]]:
         xs = stand_for(self.x_avals)
+        entries = [v._edge for v in xs]
 
         def body() -> Any:
             return self.step(unflatten(self.structure, carry), unflatten(self.x_structure, xs))
@@ -120,6 +122,13 @@ class Loop:
                     f" {len(self.init)} value(s) and returned {len(leaves)}, or in another nest."
                 )
             )
+        if any(v._edge is not node for v, node in zip(xs, entries, strict=True)):
+            raise TraceError(
+                explain(
+                    f"{self.operation}: the body changes what it gets for a step in place; change"
+                    " a copy (x = x.clone())."
+                )
+            )
         ys, self.y_structure = flatten(y)
         return xs, leaves, placed, [*finals, *ys]
 
@@ -136,6 +145,7 @@ class Loop:
         for _ in range(_MOST_SETTLING):
             known = len(self.hidden.written)
             carry = stand_for(self.avals, self.weak)
+            inputs = [v._edge for v in carry]
             xs, leaves, placed, rest = self._run(carry)
             moved = self._adopt(leaves)
             if test is not None:
@@ -143,13 +153,30 @@ class Loop:
             if moved or len(self.hidden.written) != known:
                 continue
             count = len(self.hidden.written)
+            self._note_changes(carry, inputs, leaves)
             self.graph = Graph(
-                [v._edge for v in (*carry, *placed, *xs)],
+                [*inputs, *(v._edge for v in (*placed, *xs))],
                 [*map(self._fit, leaves, self.avals), *map(_plain, rest)],
             )
             self.carries = len(carry) + count
             return
         raise ShapeError(explain(f"{self.operation}: the carry's dtype changes with every step."))
+
+    def _note_changes(self, carry: Sequence[Any], inputs: Sequence[Any], leaves: Any) -> None:
+        """Note which carries a step changes in place: eager code changes the caller's tensor."""
+        self.changed: list[int] = []
+        for k, (value, node) in enumerate(zip(carry, inputs, strict=True)):
+            if value._edge is node:
+                continue
+            if leaves[k] is not value:
+                raise TraceError(
+                    explain(
+                        f"{self.operation}: the body changes {self.names[k]} in place and returns"
+                        " another tensor for it; return the one that was changed, or change a copy"
+                        " (x = x.clone())."
+                    )
+                )
+            self.changed.append(k)
 
     def _adopt(self, leaves: Sequence[Any]) -> bool:
         """Let numbers take the aval of what a step made of them; return whether one changed."""
@@ -211,7 +238,11 @@ class Loop:
         """Store the hidden carries; return the last carry and the ys."""
         visible = len(self.init)
         self.hidden.store(outs[visible : self.carries])
-        carry = unflatten(self.structure, list(outs[:visible]))
+        leaves = list(outs[:visible])
+        for k in self.changed:
+            if isinstance(self.init[k], Value):
+                leaves[k] = write_in_place(self.init[k], leaves[k])
+        carry = unflatten(self.structure, leaves)
         return carry, unflatten(self.y_structure, list(outs[self.carries :]))
 
 
@@ -251,10 +282,18 @@ class Branches:
             full = list(leaves)
             for i, x in zip(places, inputs, strict=True):
                 full[i] = x
+            nodes = [x._edge for x in inputs]
             since = next_order()
             result, _, finals = self.hidden.run(
                 lambda: function(*unflatten(structure, full)), False
             )
+            if any(x._edge is not node for x, node in zip(inputs, nodes, strict=True)):
+                raise TraceError(
+                    explain(
+                        f"{operation}: a branch changes its operand in place; change a copy"
+                        " (x = x.clone()) and return it."
+                    )
+                )
             return inputs, since, *flatten(result), finals
 
         count = -1
