@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from slopewise._compile.blas import ROUTINES
+from slopewise._compile.blas import BOARD, CLOCKS, ROUTINES, SPREAD
 from slopewise._compile.builder import BOOL, Builder, Module, Register, literal, type_of
 from slopewise._compile.emit import KernelEmitter
 from slopewise._compile.jit import ENTRY
@@ -114,7 +114,7 @@ class Assembler:
         """Add the cycles since `before` to a counter; several threads may do so."""
         b = self.b
         spent = b.pointer(f"sub i64 {self._read_clock()}, {before}")
-        slot = b.pointer(f"getelementptr ptr, ptr %routines, i64 {len(ROUTINES) + 1}")
+        slot = b.pointer(f"getelementptr ptr, ptr %routines, i64 {CLOCKS}")
         clock = b.pointer(f"load ptr, ptr {slot}")
         at = b.pointer(f"getelementptr i64, ptr {clock}, i64 {number}")
         b.write(f"atomicrmw add ptr {at}, i64 {spent} monotonic, align 8")
@@ -265,47 +265,26 @@ class Assembler:
         )
 
     def _declare_spread(self) -> None:
-        """Write once how parts are run: by the threads' own routine, or else one by one here.
-
-        The routine gets the address of `take` and a job: (next part, number of parts, function,
-        context). Each thread that calls `take` runs parts until none is left.
-        """
+        """Write once how parts are run: by what the threads offer, or else one by one here."""
         if "spread" in self.module.functions:
             return
-        b = Builder(self.module, "take", [("ptr", "job")], linkage="internal")
-        count, function, context = (
-            b.pointer(f"load {kind}, ptr {b.pointer(f'getelementptr i64, ptr %job, i64 {i}')}")
-            for i, kind in ((1, "i64"), (2, "ptr"), (3, "ptr"))
-        )
-        again, run, end = b.label("again"), b.label("run"), b.label("end")
-        b.jump(again)
-        b.open_block(again)
-        mine = b.pointer("atomicrmw add ptr %job, i64 1 seq_cst, align 8")
-        b.branch(Register(b.pointer(f"icmp slt i64 {mine}, {count}"), type_of(BOOL)), run, end)
-        b.open_block(run)
-        b.write(f"call void {function}(ptr {context}, i64 {mine})")
-        b.jump(again)
-        b.open_block(end)
-        b.finish("ret void")
         b = Builder(
             self.module, "spread",
             [("ptr", "routines"), ("ptr", "function"), ("ptr", "context"), ("i64", "count")],
             linkage="internal",
         )  # fmt: skip
-        job = b.reserve(4, "i64", 64)
-        given = ("i64 0", "i64 %count", "ptr %function", "ptr %context")
-        for i, word in enumerate(given):
-            at = b.pointer(f"getelementptr i64, ptr {job}, i64 {i}")
-            b.write(f"store {word}, ptr {at}, align 8")
-        slot = b.pointer(f"getelementptr ptr, ptr %routines, i64 {len(ROUTINES)}")
-        threads = b.pointer(f"load ptr, ptr {slot}")
+        threads, board = (
+            b.pointer(f"load ptr, ptr {b.pointer(f'getelementptr ptr, ptr %routines, i64 {i}')}")
+            for i in (SPREAD, BOARD)
+        )
         alone, many, end = b.label("alone"), b.label("many"), b.label("end")
         b.branch(Register(b.pointer(f"icmp eq ptr {threads}, null"), type_of(BOOL)), alone, many)
         b.open_block(alone)
-        b.write(f"call void @take(ptr {job})")
+        with b.loop(0, "%count") as part:
+            b.write(f"call void %function(ptr %context, i64 {part})")
         b.jump(end)
         b.open_block(many)
-        b.write(f"call void {threads}(ptr @take, ptr {job}, i64 %count)")
+        b.write(f"call void {threads}(ptr {board}, ptr %function, ptr %context, i64 %count)")
         b.jump(end)
         b.open_block(end)
         b.finish("ret void")

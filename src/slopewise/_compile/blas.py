@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 ROUTINES = ("sgemm", "dgemm")
+SPREAD, BOARD, CLOCKS = range(len(ROUTINES), len(ROUTINES) + 3)  # further words of the table
 _CONTROLS = (
     "scipy_openblas_{}_num_threads64_",
     "scipy_openblas_{}_num_threads",
@@ -27,9 +28,9 @@ _CONTROLS = (
 
 
 def make_table(products: bool) -> Any:
-    """Return a table of the addresses of ROUTINES, then of what spreads parts and of clocks."""
+    """Return a table of the addresses of ROUTINES, and places for those of threads and clocks."""
     found = _find_routines() if products else [None] * len(ROUTINES)
-    return (ctypes.c_void_p * (len(ROUTINES) + 2))(*found)
+    return (ctypes.c_void_p * (CLOCKS + 1))(*found)
 
 
 @cache

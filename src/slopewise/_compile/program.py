@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from slopewise._compile.blas import make_table, one_thread
-from slopewise._compile.contents import Space, line_of
+from slopewise._compile.blas import BOARD, CLOCKS, SPREAD, make_table, one_thread
+from slopewise._compile.contents import Origin, Space, line_of
 from slopewise._compile.jit import ENTRY, Code, assemble, optimise
 from slopewise._compile.settings import changed_settings
 from slopewise._compile.stored import list_graph, load, store
@@ -76,7 +76,7 @@ class Executable:
         self._routines = make_table(self.contents.products)
         clocks = len(self.program.clocks) if timed else 0
         self._clocks = np.zeros(clocks + 1, np.int64)
-        self._routines[-1] = self._clocks.ctypes.data
+        self._routines[CLOCKS] = self._clocks.ctypes.data
         self.runs = 0
         self.seconds = 0.0  # of all runs that were timed
 
@@ -91,6 +91,10 @@ class Executable:
                 self.graph, self.name, checked=self._checked, timed=self._timed
             )
         return self._program
+
+    @property
+    def steps(self) -> list[Any]:
+        return self.program.steps
 
     @property
     def outputs(self) -> list[Space]:
@@ -143,7 +147,8 @@ class Executable:
             arena = self._make_arena()
             start = -arena.ctypes.data % 64 + arena.ctypes.data
         status = ctypes.c_int64(0)
-        self._routines[-2] = find_spreader()
+        if self.contents.parts:
+            self._routines[SPREAD], self._routines[BOARD] = find_spreader()
         held = one_thread() if self.contents.products else nullcontext()
         begin = time.perf_counter()
         with held:
@@ -177,7 +182,7 @@ class Executable:
         )  # fmt: skip
 
     def _refuse(self, status: int) -> None:
-        names, place = self.contents.statuses.get(status, ([], None))
+        names, place = self.contents.statuses.get(status, Origin([], None))
         raise IndexRangeError(
             f"{self.name}: an index lies outside of its axis (in {', '.join(names)}); an axis of"
             f" size n has the indices -n to n - 1.{line_of([place])}"

@@ -160,6 +160,8 @@ def _grow(steps: Sequence[Any], start: int, axis: Axis) -> Group:
     group = Group([(first, axis)], [start], _uses(first, axis))
     waiting: set[int] = set()  # memory that steps which were passed over write
     held: set[int] = set()  # and memory that they read
+    if not _pays(first, group.uses, axis.size):
+        return group
     for place in range(start + 1, min(len(steps), start + _LOOK)):
         step = steps[place]
         reads = {b.home.number for b in step.reads()}
@@ -208,7 +210,7 @@ def _pays(kernel: Kernel, uses: dict[int, Use], rows: int) -> bool:
             whole += size
         else:
             own += size
-    return whole <= max(8, CHUNK * rows // max(1, own)) * own // rows
+    return whole <= max(ABREAST, CHUNK * rows // max(1, own)) * own // rows
 
 
 def _is_column(use: Use) -> bool:

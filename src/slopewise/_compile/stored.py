@@ -32,6 +32,9 @@ _SOURCES = ("_core", "_ops", "_transform", "_compile", "_compile/math")
 _LARGEST = 1 << 24  # bytes of constants that are kept; more of them are compiled each time
 
 
+_table = lru_cache(maxsize=1)(collect)
+
+
 class _Unknown(Exception):
     """Tells that a graph holds what has no plain description."""
 
@@ -49,6 +52,7 @@ class Listing:
 
     def __init__(self, graph: Graph, settings: str) -> None:
         self.nodes: list[Node] = []
+        self._bytes = 0
         self.key = cache.make_key(
             repr(self._graph(graph)), settings, _stamp(), *jit.processor(), jit.llvm_version()
         )
@@ -80,13 +84,13 @@ class Listing:
             operands: list[Any] = []
             for i, edge in enumerate(node.edges):
                 place = None if edge is None else places.get(edge)
-                operands.append(_constant(operand_at(node, i)) if place is None else place)
+                operands.append(self._constant(operand_at(node, i)) if place is None else place)
             params = self._plain(node.params) if node.params else None
             listed.append((name, operands, params, node.shape, node.dtype.str))
         outputs: list[Any] = []
         for out in graph.outputs:
             place = places.get(out) if isinstance(out, (Node, Value)) else None
-            outputs.append(_constant(out) if place is None else place)
+            outputs.append(self._constant(out) if place is None else place)
         return described, listed, outputs
 
     def _plain(self, x: Any) -> Any:
@@ -102,27 +106,27 @@ class Listing:
             return "dtype", x.str  # pyright: ignore
         if isinstance(x, Primitive) and _table().get(x.name) is x:
             return "primitive", x.name
-        return _constant(x)
+        return self._constant(x)
+
+    def _constant(self, x: Any) -> Any:
+        """Return a description of a number or an array."""
+        if isinstance(x, Value):
+            x = x._value
+        if type(x) in (bool, int, float):
+            return type(x).__name__, repr(x)
+        if not isinstance(x, (np.ndarray, np.generic)):
+            raise _Unknown
+        kind = "array" if isinstance(x, np.ndarray) else "scalar"
+        array: Any = np.asarray(x)  # pyright: ignore
+        self._bytes += array.nbytes
+        if array.dtype.kind not in "biuf" or self._bytes > _LARGEST:
+            raise _Unknown
+        whole: Any = np.ascontiguousarray(array)  # which gives a number an axis
+        return kind, array.shape, array.dtype.str, hashlib.sha256(whole).hexdigest()
 
 
 def _key_of(place: Any) -> Any:
     return None if place is None else (id(place[0]), place[1])
-
-
-def _constant(x: Any) -> Any:
-    """Return a description of a number or an array."""
-    if isinstance(x, Value):
-        x = x._value
-    if type(x) in (bool, int, float):
-        return type(x).__name__, repr(x)
-    if not isinstance(x, (np.ndarray, np.generic)) or x.dtype.kind not in "biuf":
-        raise _Unknown
-    array: Any = np.ascontiguousarray(x)
-    kind = "array" if isinstance(x, np.ndarray) else "scalar"
-    return kind, x.shape, x.dtype.str, hashlib.sha256(array).hexdigest()
-
-
-_table = lru_cache(maxsize=1)(collect)
 
 
 def _stamp() -> str:
@@ -220,7 +224,7 @@ def _decode(head: Any, rest: memoryview, listing: Listing) -> tuple[Contents, by
 
     routines: list[Routine] = []
     for i, operands, outs, place in head["routines"]:
-        node = listing.nodes[i]
+        node = listing.nodes[int(i)]
         routines.append(
             Routine(node.primitive, node.params, _read_spaces(operands), _read_spaces(outs),
                     place_of(place))
