@@ -3,13 +3,13 @@
     python benchmarks/compiled.py [row ...]     all rows, or the named ones
     python benchmarks/compiled.py --list        the names of the rows
 
-All contenders run on one thread, by turns, and must agree before anything is timed. A time is the
-median of many calls, after the compilation. The peers are the dependency group `peers` (jax and
-torch), and gcc builds `baselines.c`; a peer that is missing is left out, and a line says so. The
-table is Markdown. Beside each of our times stands the part of the machine's limit that it reaches:
-the larger one of flops over the rate of a big matrix product and of bytes over the rate of a big
-copy, both measured in the same run. A working set that stays in the cache may pass the latter. A
-row that misses its goal, or fails, stays in the table.
+All contenders run by turns, on one thread unless the row says otherwise, and must agree before
+anything is timed. A time is the median of many calls, after the compilation. The peers are the
+dependency group `peers` (jax and torch), and gcc builds `baselines.c`; a peer that is missing is
+left out, and a line says so. The table is Markdown. Beside each of our times stands the part of the
+machine's limit that it reaches: the larger one of flops over the rate of a big matrix product and
+of bytes over the rate of a big copy, both measured in the same run. A working set that stays in the
+cache may pass the latter. A row that misses its goal, or fails, stays in the table.
 """
 
 from __future__ import annotations
@@ -33,9 +33,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import demo
 import formulas
 import networks
 import numpy as np
+import scaling
 from contest import Contest, Peers, Run, check_agreement, find_peers
 
 Row = Callable[[Peers], Contest]
@@ -56,6 +58,10 @@ ROWS: dict[str, Row] = {
     "kmeans": formulas.k_means,
     "runge-kutta": formulas.runge_kutta,
     "nested": formulas.nested_minimisation,
+    "demo": demo.demo_training,
+    "carry": scaling.long_carry,
+    "threads-logistic": scaling.threads_logistic,
+    "threads-mlp": scaling.threads_network,
 }
 
 

@@ -19,7 +19,7 @@ from slopewise._compile.builder import Module
 from slopewise._compile.contents import Contents, Origin, Routine, Space, line_of
 from slopewise._compile.jit import vector_bytes
 from slopewise._compile.loops import Buffer, Pool, walk
-from slopewise._compile.memory import plan
+from slopewise._compile.memory import lend_outputs, plan
 from slopewise._compile.regions import form_regions
 from slopewise._compile.registers import drop_unread
 from slopewise._compile.schedule import Scheduler
@@ -95,6 +95,7 @@ def write_program(
     kept = {b.number for b in made}
     drop_unread(steps, kept)
     form_regions(steps, pool, kept)
+    lend_outputs(steps, made, {b.home.number for b in pool.buffers if b.alias is not None})
     arena_bytes = plan(steps)
     if arena_bytes >= _LARGEST:
         _refuse(name, steps)
@@ -159,7 +160,10 @@ def _find_overwritten(
             last_read[buffer.number] = k
     found: list[set[int]] = []
     for output in outputs:
-        first = min((k for k, s in enumerate(steps) if output in s.writes()), default=-2)
+        first = min(
+            (k for k, s in enumerate(steps) if any(b.home is output for b in s.writes())),
+            default=-2,
+        )
         bad: set[int] = set()
         for i, buffer in enumerate(inputs):
             last = last_read.get(buffer.number, -3)

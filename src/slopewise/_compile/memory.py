@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from slopewise._compile.loops import Buffer
+from slopewise._compile.steps import Kernel, Region, reads_same_element
 
 ALIGN = 64
 MANY = 1000  # small buffers that the stack is given
@@ -48,6 +49,35 @@ def lifetimes(steps: Sequence[Any]) -> dict[int, tuple[Buffer, int, int]]:
 
     visit(steps, 0)
     return found
+
+
+def lend_outputs(steps: Sequence[Any], outputs: Sequence[Buffer], shared: set[int]) -> None:
+    """Let what an output is computed from, element by element, lie in the output's own memory.
+
+    It is not done where an input is read there too, as that may be what the output replaces.
+    """
+    touched: dict[int, list[int]] = {}
+    for k, step in enumerate(steps):
+        for buffer in step.reads() | step.writes():
+            touched.setdefault(buffer.home.number, []).append(k)
+    for output in outputs:
+        places = touched.get(output.number, [])
+        step = steps[places[0]] if places else None
+        if output.kind != "output" or not isinstance(step, (Kernel, Region)):
+            continue
+        like = [
+            b
+            for b in step.reads()
+            if b.shape == output.shape and b.dtype == output.dtype and b is not output
+        ]
+        if any(b.kind != "scratch" for b in like):
+            continue
+        for buffer in like:
+            free = buffer.alias is None and buffer.number not in shared
+            passed = touched[buffer.number][-1] == places[0] > touched[buffer.number][0]
+            if free and passed and reads_same_element(step, output, buffer):
+                buffer.alias = output
+                break
 
 
 def plan(steps: Sequence[Any]) -> int:

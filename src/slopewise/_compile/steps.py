@@ -221,7 +221,14 @@ def innermost(steps: Iterable[Any]) -> Iterator[Any]:
 
 
 def reads_same_element(step: Any, output: Buffer, source: Buffer) -> bool:
-    """Return whether a kernel reads of a buffer only the element that it writes."""
+    """Return whether a step reads of a buffer only the element that it writes."""
+    if isinstance(step, Region):
+        members = list(innermost([step]))
+        return all(
+            reads_same_element(s, output, source)
+            for s in members
+            if source in s.reads() or output in s.writes()
+        )
     if not isinstance(step, Kernel) or step.ordered or step.running is not None:
         return False
     if source.shape != output.shape or source.dtype != output.dtype:
