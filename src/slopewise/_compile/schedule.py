@@ -54,7 +54,8 @@ from slopewise._ops.arithmetic import add
 from slopewise._transform.expression import Expression, order, read_graph
 
 MANY = 3  # embeddings that are written piece by piece, not read as a sum
-ABREAST = 8  # results side by side for which a factor is turned
+ABREAST = 8  # results side by side, and terms of each, for which a factor is turned
+SHARED = 16  # rows that read it
 DEPTH = 40  # how many operations are nested before one gets a buffer (or a register) of its own
 
 Box = tuple[tuple[int, int, int], ...]  # start, step and count along each axis
@@ -468,7 +469,7 @@ class Scheduler:
                 continue
             strides = dict(linearise(places, buffer.shape).terms)
             again = prod(a.size for a in factors[1 - k].axes if a not in strides)
-            shared = again >= ABREAST or self._is_fixed(buffer)
+            shared = again >= SHARED or self._is_fixed(buffer)
             if strides.get(axis, 1) == 1 or not shared:
                 continue
             if not any(strides.get(a) == 1 and a.size >= ABREAST for a in reduced):

@@ -19,6 +19,7 @@ from slopewise.errors import SlopewiseError
 
 ACTIVATIONS = ["relu", "tanh", "sigmoid", "gelu", "silu", "elu", "leaky_relu", "softplus"]
 INITS = ["auto", "he", "glorot", "lecun", "normal"]
+COMPILE: dict[str, bool | str] = {"auto": "auto", "yes": True, "no": False}
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
@@ -193,6 +194,13 @@ def _build_train(lang: str) -> click.Command:
             show_default=True,
             help=text("optimizer"),
         ),
+        click.option(
+            "--compile",
+            type=click.Choice(list(COMPILE)),
+            default="auto",
+            show_default=True,
+            help=text("compile"),
+        ),
         click.option("--seed", type=int, default=0, show_default=True, help=text("seed")),
         click.option("--test", type=float, default=0.15, show_default=True, help=text("test")),
         click.option(
@@ -226,6 +234,7 @@ def _build_train(lang: str) -> click.Command:
         if values["target"] is None and resume is None:
             raise Fault("need_target")
         values["folds"] = read_folds(values["folds"])
+        values["compile"] = COMPILE[values["compile"]]
         values["memory"] = max(1, values["memory"]) * 2**20
         return train_table(table, values, given, out, resume, terminal)
 

@@ -41,6 +41,7 @@ ENGLISH: dict[str, str] = {
     "help_lr": "First learning rate (default: 0.003, linear 0.01).",
     "help_l2": "Strength of the pull of weights towards 0 (default: 1, or compared).",
     "help_optimizer": "Which rule steps.",
+    "help_compile": "Run the steps as machine code: auto does where that is quicker.",
     "help_seed": "Seed of the split, the first weights and the order of rows.",
     "help_test": "Share of rows to test on.",
     "help_validation": "Share of rows to validate on (without folds).",
@@ -109,6 +110,7 @@ KOREAN: dict[str, str] = {
     "help_lr": "처음 학습률 (기본값: 0.003, 선형 모델은 0.01).",
     "help_l2": "가중치를 0 쪽으로 당기는 규제의 세기 (기본값: 1 또는 비교).",
     "help_optimizer": "가중치를 고치는 방법.",
+    "help_compile": "학습 단계를 기계어로 실행할지 여부. auto는 더 빠를 때만 실행합니다.",
     "help_seed": "나누기, 가중치 초기화, 행 순서의 시드.",
     "help_test": "시험에 쓰는 행의 비율.",
     "help_validation": "검증에 쓰는 행의 비율 (폴드가 없을 때).",
@@ -270,6 +272,7 @@ KOREAN: dict[str, str] = {
         "열 `{column}`: 학습에 없던 값 {count}개를 'unknown'으로 예측합니다 ({examples})"
     ),
     "new_missing": "열 `{column}`: 학습에는 없던 빈 값 {count}개에 평균을 넣었습니다",
+    "not_compiled": "컴파일할 수 없어서 한 단계씩 학습했습니다: {reason}",
     "dropped_rows": "목표값이 없는 행 {count}개를 제외했습니다",
     "diverged_later": (
         "에포크 {epoch}: 손실이 무한대 또는 NaN 값이 되었습니다. 그 전의 가장 좋은 모델을 "

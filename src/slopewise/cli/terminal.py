@@ -80,7 +80,7 @@ class Terminal:
                 click.secho(say("warning", self.lang, text=text), err=True, fg="yellow")
 
     def follow(self, progress: Progress) -> None:
-        """Show where training is; called after every step.
+        """Show where training is; called after every step or several.
 
         Parameters
         ----------
@@ -173,21 +173,22 @@ class Rate:
         self.steps = 0.0
         self._since = time.monotonic()
         self._counted = 0
-        self._key: tuple[int, int, int] | None = None
+        self._trial, self._done = 0, 0
 
     def count(self, progress: Progress) -> None:
-        """Count a step.
+        """Count the steps since the last time.
 
         Parameters
         ----------
         progress : Progress
             Where training is; the same place twice is counted once.
         """
-        key = (progress.trial, progress.epoch, progress.step)
-        if key == self._key:
+        done = (progress.epoch - 1) * progress.steps + progress.step
+        if (progress.trial, done) == (self._trial, self._done):
             return
-        self._key = key
-        self._counted += 1
+        # A run that is resumed starts somewhere: its first place counts as one step.
+        self._counted += done - self._done if progress.trial == self._trial else 1
+        self._trial, self._done = progress.trial, done
         passed = time.monotonic() - self._since
         if passed >= 0.5:
             found = self._counted / passed

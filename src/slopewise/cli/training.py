@@ -28,7 +28,7 @@ INTERRUPTED = 130
 
 @dataclass
 class Interrupt:
-    """Turns Ctrl-C into a wish that the loop asks for after every step.
+    """Turns Ctrl-C into a wish that the loop asks for after every step or call of compiled ones.
 
     Parameters
     ----------
@@ -228,7 +228,7 @@ def _tell_result(terminal: Terminal, result: Result, folder: Path) -> None:
             kind = "classes" if result.task == "classification" else "number"
             shown = {name: _show(name, value) for name, value in figures.items()}
             terminal.tell(f"figures_{kind}", side=say(f"side_{side}", terminal.lang), **shown)
-    terminal.warn([n for n in result.notices if n.id == "diverged_later"])
+    terminal.warn([n for n in result.notices if n.id in ("diverged_later", "not_compiled")])
     if result.stopped == "interrupted":
         terminal.tell("interrupted", folder=folder)
     terminal.tell("written", folder=folder.resolve())

@@ -148,6 +148,7 @@ NOTICES: dict[str, str] = {
         "the loss became infinite or NaN in epoch {epoch}: the best before it is kept; a lower "
         "--lr may go further"
     ),
+    "not_compiled": "training ran step by step, since it could not be compiled: {reason}",
     "dropped_rows": "{count} row(s) without a target are left out",
 }
 """Notices: things that the user should know and that stop nothing."""

@@ -49,6 +49,7 @@ def fit(
     epochs: int = 200,
     patience: int = 20,
     optimizer: str = "adam",
+    compile: bool | str = "auto",
     memory: int = 2**30,
     checkpoint: str | os.PathLike[str] | None = None,
     resume: str | os.PathLike[str] | None = None,
@@ -97,6 +98,10 @@ def fit(
         At most so many passes; so many without a lower validation loss end training.
     optimizer : {'adam', 'sgd'}
         Which rule steps.
+    compile : bool or 'auto'
+        Whether steps run as machine code, many in one call: the same steps, to rounding. 'auto'
+        compiles networks that train long enough to gain by it. What cannot be compiled runs step
+        by step, and a notice says why.
     memory : int
         Bytes of encoded rows held in memory; above, they lie in a temporary file.
     checkpoint : path, optional
@@ -104,9 +109,10 @@ def fit(
     resume : path, optional
         Go on from such a file. Options are those of the run that wrote it, but for `epochs`.
     stop : callable, optional
-        Asked after every step; when true, the best so far is returned.
+        Asked after every step, or where steps are compiled at least at the end of each epoch and
+        some ten times a second; when true, the best so far is returned.
     progress : callable, optional
-        Told after every step.
+        Told as often.
     prepared : callable, optional
         Told of the data once they have passed all checks, before training.
 
@@ -141,8 +147,9 @@ def fit(
         memory,
     )
     network = NetworkOptions(
-        read_widths(hidden), activation, norm, init, lr, l2, batch, epochs, patience, optimizer
-    )
+        read_widths(hidden), activation, norm, init, lr, l2, batch, epochs, patience, optimizer,
+        compile,
+    )  # fmt: skip
     if resume is not None:
         arrays, facts = read_run(Path(resume))
         saved = facts["options"]

@@ -16,11 +16,11 @@ import numpy as np
 import slopewise as sw
 from slopewise import nn, optim
 from slopewise.train.checkpoint import pack_optimizer, unpack_optimizer
+from slopewise.train.compiled import CHUNK, NEVER, CompiledSteps, choose_first
+from slopewise.train.faults import first_line
 from slopewise.train.networks import StackedNetwork, draw_weights
 from slopewise.train.recipe import Recipe, Rows, State
 
-CHUNK = 4096
-"""Rows predicted at a time."""
 LEAST_GAIN = 1e-5
 """A validation loss counts as lower when it is lower by this share."""
 
@@ -76,9 +76,11 @@ class Trial:
             lr=recipe.lr,
             gradient_sums=[0.0] * len(layers),
             history={name: [] for name in names},
+            compiled_from=choose_first(recipe, self.steps),
         )
         self.best = self.network.read_arrays()
         self._order: tuple[int, np.ndarray] | None = None
+        self._compiled: CompiledSteps | None = None
 
     @property
     def steps(self) -> int:
@@ -102,9 +104,10 @@ class Trial:
         Parameters
         ----------
         stop : callable
-            Asked after every step; true ends training.
+            Asked after every step; true ends training. Where steps are compiled, it is asked at the
+            end of each epoch and some ten times a second.
         notify : callable
-            Told after every step.
+            Told as often.
         save : callable
             Called at the ends of epochs, when `interval` seconds have passed since the last time
             (within an epoch, when ten times that), and when stopped.
@@ -121,7 +124,7 @@ class Trial:
             self.state.stopped = ""
         while not self.state.stopped:
             while self.state.step < self.steps:
-                self._step()
+                self._advance()
                 notify(self)
                 if stop():
                     save()
@@ -136,8 +139,48 @@ class Trial:
                 saved = time.monotonic()
         return True
 
+    def _advance(self) -> None:
+        """One step, or where they are compiled as many as take a moment."""
+        state = self.state
+        compiled = self._use_compiled() if state.first_step else None
+        if compiled is None:
+            self._step()
+            return
+        if compiled.epoch != state.epoch:
+            compiled.read_order(state.epoch, self._read_order())
+        last = min(self.steps, state.step + compiled.choose_count())
+        sums = [state.loss_sum, *state.gradient_sums]
+        state.loss_sum, *state.gradient_sums = compiled.run(state.step, last, sums)
+        state.step = last
+
+    def _use_compiled(self) -> CompiledSteps | None:
+        """The compiled steps, if the next step (or the validation after the last) is compiled."""
+        state = self.state
+        number = state.epoch * self.steps + min(state.step, self.steps - 1)
+        if state.compiled_from == NEVER or number < state.compiled_from:
+            return None
+        if self._compiled is None:
+            compiled = CompiledSteps(
+                self.recipe, self.rows, self.network, self.optimizer, self.steps
+            )
+            try:
+                compiled.prepare()
+            except Exception as error:  # uncompiled steps do the same, only more slowly
+                state.compiled_from, state.not_compiled = NEVER, first_line(error)
+                return None
+            self._compiled = compiled
+        return self._compiled
+
     def _choose_batch(self) -> np.ndarray:
         """Positions of the next step's rows, of shape (members, batch)."""
+        state = self.state
+        rows = self.rows.train_rows
+        first = state.step * rows // self.steps
+        last = (state.step + 1) * rows // self.steps
+        return self._read_order()[:, first:last]
+
+    def _read_order(self) -> np.ndarray:
+        """The order of this epoch's rows, of shape (members, rows)."""
         state = self.state
         rows = self.rows.train_rows
         if self._order is None or self._order[0] != state.epoch:
@@ -146,9 +189,7 @@ class Trial:
                 for member, (fit, _) in enumerate(self.rows.members)
             ]
             self._order = (state.epoch, np.stack(picked))
-        first = state.step * rows // self.steps
-        last = (state.step + 1) * rows // self.steps
-        return self._order[1][:, first:last]
+        return self._order[1]
 
     def _measure(self, output: Any, wanted: np.ndarray) -> Any:
         """The mean loss over all members' rows, as a tensor."""
@@ -213,7 +254,11 @@ class Trial:
     def _finish_epoch(self) -> None:
         """Validate, record, keep the best, adapt the learning rate, decide whether to go on."""
         state, recipe = self.state, self.recipe
-        val_loss = float(np.mean(self.measure_rows()))
+        compiled = self._use_compiled()
+        if compiled is not None:
+            val_loss = compiled.measure_held()
+        else:
+            val_loss = float(np.mean(self.measure_rows()))
         loss = state.loss_sum / self.steps
         norms = np.sqrt(np.array(state.gradient_sums) / self.steps)
         state.epoch += 1
@@ -293,7 +338,7 @@ class Trial:
         state = unpack_optimizer(parts["optimizer"], facts["optimizer"], sw.tensor)
         self.optimizer.load_state_dict(state)
         self.state = State(**facts["state"])
-        self._order = None
+        self._order = self._compiled = None
 
 
 def measure_loss(outputs: np.ndarray, wanted: np.ndarray) -> np.ndarray:

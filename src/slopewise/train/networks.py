@@ -117,16 +117,16 @@ class StackedNetwork(nn.Module):
             parameter = nn.Parameter(sw.tensor(values.copy()))
             self.arrays[name] = parameter
             self.register_parameter(name.replace(".", "_"), parameter)
-        # Running statistics are plain arrays: they are data of the run, not learnt.
-        self.running: dict[str, np.ndarray] = {}
+        # Running statistics are data of the run, not learnt.
+        self.running: dict[str, Any] = {}
         if architecture.norm == "batch":
             for index, width in enumerate(architecture.hidden, 1):
                 shape = (architecture.members, width)
-                self.running[f"norm{index}.running_mean"] = np.zeros(shape, dtype=np.float32)
-                self.running[f"norm{index}.running_var"] = np.ones(shape, dtype=np.float32)
+                for part, start in (("running_mean", np.zeros), ("running_var", np.ones)):
+                    self.running[f"norm{index}.{part}"] = sw.tensor(start(shape, np.float32))
 
     def forward(self, x: Any) -> Any:
-        """Outputs of all members, each for its own rows.
+        """Outputs of all members, each for its own rows, in the mode that the module is in.
 
         Parameters
         ----------
@@ -137,11 +137,30 @@ class StackedNetwork(nn.Module):
         -------
         Tensor of shape (members, rows, outputs), float32
         """
+        return self.compute(x, self.training)
+
+    def compute(self, x: Any, training: bool, shares: Any = None) -> Any:
+        """Outputs of all members, in training or in use.
+
+        Parameters
+        ----------
+        x : Tensor of shape (members, rows, inputs), float32
+            Rows of each member.
+        training : bool
+            Whether batch normalisation takes the rows' own statistics, and moves the running ones.
+        shares : Tensor of shape (rows,), float32, optional
+            What each row counts in these statistics, summing to 1: 0 for a row that only fills up
+            the batch. All rows count the same if left out.
+
+        Returns
+        -------
+        Tensor of shape (members, rows, outputs), float32
+        """
         value = x
         for index in range(1, len(self.architecture.hidden) + 1):
             value = self._apply_layer(f"hidden{index}", value)
             if self.architecture.norm != "none":
-                value = self._normalise(f"norm{index}", value)
+                value = self._normalise(f"norm{index}", value, training, shares)
             value = activate(self.architecture.activation, value)
         result = self._apply_layer("output", value)
         if self.architecture.has_path:
@@ -153,34 +172,39 @@ class StackedNetwork(nn.Module):
         bias = self.arrays[f"{name}.bias"]
         return sw.matmul(value, self.arrays[f"{name}.weight"]) + bias.unsqueeze(1)
 
-    def _normalise(self, name: str, value: Any) -> Any:
+    def _normalise(self, name: str, value: Any, training: bool, shares: Any) -> Any:
         """Batch or layer normalisation of every member."""
         if self.architecture.norm == "layer":
             mean = value.mean(dim=2, keepdim=True)
             centred = value - mean
             variance = (centred * centred).mean(dim=2, keepdim=True)
-        elif self.training:
+        elif not training:
+            centred = value - self.running[f"{name}.running_mean"].unsqueeze(1)
+            variance = self.running[f"{name}.running_var"].unsqueeze(1)
+        elif shares is None:
             mean = value.mean(dim=1, keepdim=True)
             centred = value - mean
             variance = (centred * centred).mean(dim=1, keepdim=True)
-            self._track(name, mean, variance, value.shape[1])
+            rows = value.shape[1]
+            self._track(name, mean, variance, rows / max(rows - 1, 1))
         else:
-            centred = value - sw.tensor(self.running[f"{name}.running_mean"][:, None, :])
-            variance = sw.tensor(self.running[f"{name}.running_var"][:, None, :])
+            weights = shares.reshape(1, -1, 1)
+            mean = (value * weights).sum(dim=1, keepdim=True)
+            centred = value - mean
+            variance = (centred * centred * weights).sum(dim=1, keepdim=True)
+            # Of n rows each has a share of 1/n, and n / (n - 1) is 1 / (1 - 1/n); there are 2
+            # at least where batches differ in size.
+            self._track(name, mean, variance, 1.0 / (1.0 - shares.max()))
         scaled = centred / sw.sqrt(variance + EPSILON)
         weight, bias = self.arrays[f"{name}.weight"], self.arrays[f"{name}.bias"]
         return scaled * weight.unsqueeze(1) + bias.unsqueeze(1)
 
-    def _track(self, name: str, mean: Any, variance: Any, rows: int) -> None:
+    def _track(self, name: str, mean: Any, variance: Any, unbiased: Any) -> None:
         """Move the running statistics towards those of the batch (with n - 1 for the variance)."""
-        unbiased = rows / max(rows - 1, 1)
-        for part, found in (
-            ("running_mean", mean.detach().numpy()[:, 0]),
-            ("running_var", variance.detach().numpy()[:, 0] * np.float32(unbiased)),
-        ):
-            old = self.running[f"{name}.{part}"]
-            new = (1 - MOMENTUM) * old + MOMENTUM * found
-            self.running[f"{name}.{part}"] = new.astype(np.float32)
+        with sw.no_grad():
+            for part, found in (("running_mean", mean), ("running_var", variance * unbiased)):
+                old = self.running[f"{name}.{part}"]
+                old.copy_((1 - MOMENTUM) * old + MOMENTUM * found.detach().squeeze(1))
 
     def read_arrays(self) -> dict[str, np.ndarray]:
         """Copies of all arrays: parameters and running statistics.
@@ -189,8 +213,8 @@ class StackedNetwork(nn.Module):
         -------
         dict of str to ndarray of shape (members, ...), float32
         """
-        arrays = {name: np.array(p.detach().numpy()) for name, p in self.arrays.items()}
-        return {**arrays, **{name: values.copy() for name, values in self.running.items()}}
+        both = {**self.arrays, **self.running}
+        return {name: np.array(values.detach().numpy()) for name, values in both.items()}
 
     def write_arrays(self, arrays: dict[str, np.ndarray]) -> None:
         """Set all arrays to the given values.
@@ -203,8 +227,8 @@ class StackedNetwork(nn.Module):
         with sw.no_grad():
             for name, parameter in self.arrays.items():
                 parameter.copy_(sw.tensor(arrays[name]))
-        for name in self.running:
-            self.running[name] = arrays[name].copy()
+            for name, statistics in self.running.items():
+                statistics.copy_(sw.tensor(arrays[name]))
 
     def read_gradient_squares(self) -> np.ndarray:
         """Squared gradient norm of each layer, the mean over members.

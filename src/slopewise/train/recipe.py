@@ -37,6 +37,8 @@ class Recipe:
         Of weights and orders.
     optimizer : {'adam', 'sgd'}
         Which optimiser steps.
+    compile : bool or 'auto'
+        Whether steps run as compiled code; 'auto' where that is sure to pay.
     """
 
     architecture: Architecture
@@ -47,6 +49,7 @@ class Recipe:
     patience: int
     seed: int
     optimizer: str = "adam"
+    compile: bool | str = "auto"
 
     @property
     def label(self) -> str:
@@ -84,7 +87,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a trial is, after a step.
+    """Where a trial is, after a step or several.
 
     Parameters
     ----------
@@ -146,6 +149,10 @@ class State:
         Columns of the history so far.
     first_step : dict
         What happened in the very first step, for the report.
+    compiled_from : int
+        The step, counted from 0 over all epochs, from which on steps are compiled; -1 for none.
+    not_compiled : str
+        Why they could not be compiled.
     """
 
     epoch: int = 0
@@ -159,3 +166,5 @@ class State:
     stopped: str = ""
     history: dict[str, list[float]] = field(default_factory=dict)
     first_step: dict[str, Any] = field(default_factory=dict)
+    compiled_from: int = -1
+    not_compiled: str = ""

@@ -138,9 +138,9 @@ class Run:
         Parameters
         ----------
         stop : callable
-            Asked after every step; true ends training.
+            Asked after every step, or after each call of compiled ones; true ends training.
         progress : callable
-            Told after every step.
+            Told as often.
 
         Returns
         -------
@@ -188,6 +188,9 @@ class Run:
         if not finished:
             epochs = sum(each.state.epoch for each in self.trials)
             notices.append(Notice("interrupted", {"epochs": epochs}))
+        reasons = [each.state.not_compiled for each in self.trials if each.state.not_compiled]
+        if reasons:
+            notices.append(Notice("not_compiled", {"reason": reasons[0]}))
         if stopped == "diverged":
             notices.append(Notice("diverged_later", {"epoch": state.epoch}))
         settings = _list_settings(recipe, self.options["network"], len(self.trials))

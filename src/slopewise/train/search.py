@@ -44,6 +44,8 @@ class NetworkOptions:
         When to stop.
     optimizer : {'adam', 'sgd'}
         Which optimiser steps.
+    compile : bool or 'auto'
+        Whether steps run as compiled code.
     """
 
     hidden: tuple[int, ...] | str = "auto"
@@ -56,6 +58,7 @@ class NetworkOptions:
     epochs: int = 200
     patience: int = 20
     optimizer: str = "adam"
+    compile: bool | str = "auto"
 
     def check(self) -> None:
         """Check numbers and words.
@@ -89,6 +92,10 @@ class NetworkOptions:
         if self.optimizer not in ("adam", "sgd"):
             raise Fault(
                 "bad_option", option="--optimizer", allowed="adam or sgd", value=self.optimizer
+            )
+        if self.compile not in ("auto", True, False):
+            raise Fault(
+                "bad_option", option="compile", allowed="'auto', True or False", value=self.compile
             )
 
 
@@ -202,6 +209,7 @@ def list_recipes(
                 options.patience,
                 seed,
                 options.optimizer,
+                options.compile,
             )
         )
     return recipes

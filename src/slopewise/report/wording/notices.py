@@ -58,6 +58,10 @@ NOTICES: dict[str, tuple[str, str]] = {
         "{epoch}번째 에포크에서 손실이 무한대 또는 NaN 값이 되었습니다. 그 전의 가장 좋은 모델을 "
         "남겼습니다. --lr 값을 줄이면 더 나아질 수 있습니다.",
     ),
+    "notice.not_compiled": (
+        "Training ran step by step, since it could not be compiled: {reason}",
+        "컴파일할 수 없어서 한 단계씩 학습했습니다: {reason}",
+    ),
     "notice.dropped_rows": (
         "Rows left out because they have no target: {count}.",
         "목표값이 없어서 제외한 행: {count}개.",
