@@ -17,13 +17,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.compile.test_registry import CASES, compare
 
 import slopewise as sw
 from slopewise._compile import regions
 from slopewise._core.graph import Primitive
 from slopewise._core.rules import Sample
 from slopewise.errors import UsageError
-from tests.compile.test_registry import CASES, compare
 
 
 @pytest.fixture

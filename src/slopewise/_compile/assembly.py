@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from slopewise._compile.blas import BOARD, CLOCKS, ROUTINES, SPREAD
+from slopewise._compile.blas import BOARD, CLOCKS, ROUTINES, SPREAD, WATCH
 from slopewise._compile.builder import BOOL, Builder, Module, Register, literal, type_of
 from slopewise._compile.emit import KernelEmitter
+from slopewise._compile.interrupts import LONG, PERIOD, write_watch
 from slopewise._compile.jit import ENTRY
 from slopewise._compile.loops import Axis, Buffer, Index, walk
 from slopewise._compile.memory import ON_STACK
+from slopewise._compile.regions import time_of
 from slopewise._compile.steps import Branch, Call, Kernel, Loop, Product, Region, Words
 
 IN_PLACE = 400  # terms of a kernel that is written in place
@@ -47,6 +49,7 @@ class Assembler:
         self.late: list[tuple[str, int, int]] = []  # outputs to copy at the end
         self.counters: dict[Axis, str] = {}
         self.count = 0
+        self.watched = False  # whether a loop around looks for interrupts, or none can
         self.kernels: list[tuple[int, Any]] = []
         self.functions: dict[tuple[str, str], str] = {}
 
@@ -179,14 +182,53 @@ class Assembler:
         self.b.write(f"call void @{name}({', '.join(given)})")
 
     def _loop(self, step: Loop) -> None:
-        if step.axis is not None:
-            with self.b.loop(0, step.axis.size) as counter:
-                self.counters[step.axis] = counter
-                self._steps(step.body)
-                del self.counters[step.axis]
+        """Write a loop; a long one looks from time to time whether it was interrupted."""
+        b = self.b
+        round_time = max(1.0, sum(time_of(s) for s in (*step.checks, *step.body)))
+        period = max(1, int(PERIOD / round_time))
+        if step.axis is None:
+            self._while(step, 0 if self.watched else 1 << (period.bit_length() - 1))
             return
+        size = step.axis.size
+        if self.watched or size * round_time < LONG:
+            self._rounds(step, 0, size)
+            return
+        self.watched = True
+        before, head, body, end = (b.label(s) for s in ("before", "blocks", "block", "done"))
+        b.jump(before)
+        b.open_block(before)
+        b.jump(head)
+        b.open_block(head)
+        start = b.pointer(f"phi i64 [0, %{before}], [%n.{head}, %{body}.last]")
+        stop = b.pointer(f"add i64 {start}, {period}")
+        over = b.pointer(f"icmp sgt i64 {stop}, {size}")
+        stop = b.pointer(f"select i1 {over}, i64 {size}, i64 {stop}")
+        self._rounds(step, start, stop)
+        b.branch(self._watch(), end, body)
+        b.open_block(body)
+        b.jump(f"{body}.last")
+        b.open_block(f"{body}.last")
+        b.write(f"%n.{head} = add i64 {start}, {period}")
+        more = b.pointer(f"icmp slt i64 %n.{head}, {size}")
+        b.branch(Register(more, type_of(BOOL)), head, end)
+        b.open_block(end)
+        self.watched = False
+
+    def _rounds(self, step: Loop, start: Any, stop: Any) -> None:
+        assert step.axis is not None
+        with self.b.loop(start, stop) as counter:
+            self.counters[step.axis] = counter
+            self._steps(step.body)
+            del self.counters[step.axis]
+
+    def _while(self, step: Loop, period: int) -> None:
+        """Write a loop with a test; it looks for interrupts every `period` rounds, a power of 2."""
         b = self.b
         head, body, end = b.label("test"), b.label("again"), b.label("done")
+        watched, self.watched = self.watched, True
+        count = b.reserve(1, "i64", 8) if period else ""
+        if period:
+            b.write(f"store i64 0, ptr {count}")
         b.jump(head)
         b.open_block(head)
         self._steps(step.checks)
@@ -194,8 +236,25 @@ class Assembler:
         b.branch(self._truth(step.test), body, end)
         b.open_block(body)
         self._steps(step.body)
-        b.jump(head)
+        if period:
+            look = b.label("look")
+            rounds = b.pointer(f"add i64 {b.pointer(f'load i64, ptr {count}')}, 1")
+            b.write(f"store i64 {rounds}, ptr {count}")
+            rest = b.pointer(f"and i64 {rounds}, {period - 1}")
+            due = b.pointer(f"icmp eq i64 {rest}, 0")
+            b.branch(Register(due, type_of(BOOL)), look, head)
+            b.open_block(look)
+            b.branch(self._watch(), end, head)
+        else:
+            b.jump(head)
         b.open_block(end)
+        self.watched = watched
+
+    def _watch(self) -> Register:
+        """Return whether loops should end."""
+        self.module.functions.setdefault("watch", write_watch(WATCH))
+        text = "call i1 @watch(ptr %routines, ptr %status)"
+        return self.b.name_value(text, type_of(BOOL))
 
     def _region(self, step: Region) -> None:
         """Write a region: its parts one after the other, or handed to the threads."""

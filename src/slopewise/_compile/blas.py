@@ -17,8 +17,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from slopewise._compile.interrupts import WORDS, list_words
+
 ROUTINES = ("sgemm", "dgemm")
-SPREAD, BOARD, CLOCKS = range(len(ROUTINES), len(ROUTINES) + 3)  # further words of the table
+SPREAD, BOARD, CLOCKS, WATCH = range(len(ROUTINES), len(ROUTINES) + 4)  # further words
 _CONTROLS = (
     "scipy_openblas_{}_num_threads64_",
     "scipy_openblas_{}_num_threads",
@@ -28,9 +30,9 @@ _CONTROLS = (
 
 
 def make_table(products: bool) -> Any:
-    """Return a table of the addresses of ROUTINES, and places for those of threads and clocks."""
+    """Return a table: the addresses of ROUTINES, of threads, clocks, and what interrupts need."""
     found = _find_routines() if products else [None] * len(ROUTINES)
-    return (ctypes.c_void_p * (CLOCKS + 1))(*found)
+    return (ctypes.c_void_p * (WATCH + WORDS))(*found, None, None, None, *list_words())
 
 
 @cache

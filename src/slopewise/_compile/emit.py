@@ -185,10 +185,13 @@ class KernelEmitter(Accesses):
     def _slow_loads(self) -> list[Term]:
         """Return the loads whose lanes do not lie side by side."""
         found: list[Term] = []
-        for term in walk(self.kernel.roots()) if self.vector is not None else []:
+        vector = self.vector
+        if vector is None:
+            return found
+        for term in walk(self.kernel.roots()):
             if term.kind == "load" and self._forwarded(term) is None:
                 flat = self.flat(*term.data)
-                if flat.computed or self.coefficients(flat).get(self.vector, 0) not in (0, 1):
+                if flat.computed or self.coefficients(flat).get(vector, 0) not in (0, 1):
                     found.append(term)
         return found
 

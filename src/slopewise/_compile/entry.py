@@ -75,7 +75,9 @@ class Native:
     Attributes
     ----------
     address : int
-        Of a function of slots, arena, status and two pointers that it does not use.
+        Of a function of slots, arena, status, a way back that it does not use, and routines.
+    routines : int
+        The address of their table, in which the BLAS and the threads are left out.
     code : str
         The function as IR.
     constants : list of ndarray
@@ -92,6 +94,7 @@ class Native:
     """
 
     address: int
+    routines: int
     code: str
     constants: list[Array]
     arena_bytes: int
@@ -402,6 +405,7 @@ def _lay_out(
         Word.NEST_ROWS: table([signature.nest]),
         Word.REFUSE: id(native.refuse),
         Word.INPUTS: len(inputs),
+        Word.ROUTINES: native.routines,
     }
     for word, value in values.items():
         _write(block, word, value)

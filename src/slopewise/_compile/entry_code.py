@@ -60,6 +60,7 @@ class Word(IntEnum):
     NEST_ROWS = 22
     REFUSE = 23  # what is called with a status that is not 0
     INPUTS = 24  # how many slots come before those of the outputs
+    ROUTINES = 25  # what the program may call: no threads, but what looks for interrupts
 
 
 class Watch(IntEnum):
@@ -388,7 +389,8 @@ def _run(b: _Writer, block: str, frame: _Frame) -> None:
         b.write(f"store ptr {b.word(row, 1, 'ptr')}, ptr {b.at(frame.slots, b.word(row, 0))}")
     b.write(f"store i64 0, ptr {frame.status}")
     program, arena = b.word(block, Word.PROGRAM, "ptr"), b.word(block, Word.ARENA, "ptr")
-    given = f"ptr {frame.slots}, ptr {arena}, ptr {frame.status}, ptr null, ptr null"
+    routines = b.word(block, Word.ROUTINES, "ptr")
+    given = f"ptr {frame.slots}, ptr {arena}, ptr {frame.status}, ptr null, ptr {routines}"
     done = b.label("done")
     with b.case(b.test("ne", b.word(block, Word.RELEASE), 0), done):
         busy = b.at(block, Word.BUSY)

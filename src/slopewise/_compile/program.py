@@ -17,6 +17,7 @@ import numpy as np
 
 from slopewise._compile.blas import BOARD, CLOCKS, SPREAD, make_table, one_thread
 from slopewise._compile.contents import Origin, Space, line_of
+from slopewise._compile.interrupts import raise_found
 from slopewise._compile.jit import ENTRY, Code, assemble, optimise
 from slopewise._compile.settings import changed_settings
 from slopewise._compile.stored import list_graph, load, store
@@ -156,6 +157,7 @@ class Executable:
         self.runs += 1
         self.seconds += time.perf_counter() - begin
         self._arenas.append((arena, start))
+        raise_found()
         error = take_kept()
         if error is not None:
             raise error
@@ -169,7 +171,7 @@ class Executable:
     def native(self) -> Native | None:
         """Return what an entry needs to run this without Python, or None if that cannot be.
 
-        The code of an entry passes neither routines nor a way back, and no thread helps it.
+        The code of an entry offers neither products nor a way back, and no thread helps it.
         """
         known = self.contents
         if known.routines or known.products or known.parts:
@@ -177,11 +179,12 @@ class Executable:
         from slopewise._compile.entry import Native  # only a second call needs one
 
         return Native(
-            self.code.address(ENTRY), known.identity, known.constants, known.arena_bytes,
+            self.code.address(ENTRY), ctypes.addressof(self._routines), known.identity, known.constants, known.arena_bytes,
             known.overwritten, known.long, self._refuse, self,
         )  # fmt: skip
 
     def _refuse(self, status: int) -> None:
+        raise_found()
         names, place = self.contents.statuses.get(status, Origin([], None))
         raise IndexRangeError(
             f"{self.name}: an index lies outside of its axis (in {', '.join(names)}); an axis of"

@@ -13,7 +13,16 @@ from math import prod
 from typing import Any
 
 from slopewise._compile.loops import Axis, Buffer, Index, Pool, Term, walk
-from slopewise._compile.steps import Fold, Kernel, Product, Region, Store, identity_of, innermost
+from slopewise._compile.steps import (
+    Fold,
+    Kernel,
+    Loop,
+    Product,
+    Region,
+    Store,
+    identity_of,
+    innermost,
+)
 
 CHUNK = 1 << 15  # bytes that the rows of a chunk may take: they stay in the nearest cache
 WORTH = 1 << 18  # bytes whose second reading a region must save
@@ -258,6 +267,16 @@ def work_of(step: Any) -> float:
     moved = sum(b.bytes for b in step.reads() | step.writes() if b.kind != "register")
     operations = points * sum(t.cost for t in terms if t.kind == "op")
     return max(moved / 12.0, operations / 12.0)
+
+
+def time_of(step: Any) -> float:
+    """Return about how many nanoseconds a step takes; a loop with a test counts as one round."""
+    if isinstance(step, Kernel | Product):
+        return work_of(step)
+    times = step.axis.size if isinstance(step, Loop) and step.axis is not None else 1
+    if isinstance(step, Region):
+        times = step.chunks
+    return times * sum(time_of(s) for part in step.inside for s in part) if step.inside else 1000.0
 
 
 def _divide(step: Any, pool: Pool, shared: set[int], touched: dict[int, int]) -> list[Any]:

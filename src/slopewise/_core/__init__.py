@@ -2,3 +2,8 @@
 
 Invariant: nothing here knows a single operation, and nothing here imports a higher layer.
 """
+
+from time import time_ns
+
+LOADED = time_ns()
+"""When this package began to load: a source that was changed since is not what runs."""
