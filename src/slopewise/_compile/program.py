@@ -179,8 +179,8 @@ class Executable:
         from slopewise._compile.entry import Native  # only a second call needs one
 
         return Native(
-            self.code.address(ENTRY), ctypes.addressof(self._routines), known.identity, known.constants, known.arena_bytes,
-            known.overwritten, known.long, self._refuse, self,
+            self.code.address(ENTRY), ctypes.addressof(self._routines), known.identity,
+            known.constants, known.arena_bytes, known.overwritten, known.long, self._refuse, self,
         )  # fmt: skip
 
     def _refuse(self, status: int) -> None:
