@@ -315,6 +315,15 @@ class Builder:
             x.type,
         )
 
+    def shuffle(self, x: Register, y: Register, lanes: Sequence[int]) -> Register:
+        """Return chosen lanes of two vectors of one type, those of the second counted on."""
+        mask = ", ".join(f"i32 {lane}" for lane in lanes)
+        type = x.type.text
+        return self.name_value(
+            f"shufflevector {type} {x.text}, {type} {y.text}, <{len(lanes)} x i32> <{mask}>",
+            type_of(x.type.dtype, len(lanes)),
+        )
+
     def meet(self, *operands: Operand) -> list[Register]:
         """Return operands with the numbers made constants and scalars spread to the lanes."""
         type: Type | None = None
