@@ -85,7 +85,7 @@ class Accesses:
             if home is None:
                 found[axis] = k
             else:
-                found[home] = min(found.get(home, k), k)
+                found[home] = min(found.get(home, k), k, key=abs)  # the innermost one
         return found
 
     # --- values --------------------------------------------------------------------------------
@@ -185,7 +185,7 @@ class Accesses:
                 return self.value(forwarded, m, piece, mask)
             return self._load(term, m, piece, mask)
         if term.kind == "index":
-            return self._index(term.data, m, piece)
+            return self._index(term.data, m, piece, mask)
         if term.kind == "inside":
             return self._inside(term, m, piece, mask)
         body, params, _ = term.data
@@ -201,7 +201,7 @@ class Accesses:
         b = self.b
         condition: Register | None = None
         for index, low, high in term.data:
-            position = self._index(index, m, piece)
+            position = self._index(index, m, piece, mask)
             bounds = index.bounds()
             if bounds is None or bounds[0] < low:
                 part = b.compare(">=", position, low)
@@ -238,7 +238,9 @@ class Accesses:
         self.scopes[-1][key] = made
         return made
 
-    def _index(self, index: Index, m: int, piece: Piece) -> Register:
+    def _index(
+        self, index: Index, m: int, piece: Piece, mask: Register | None = None
+    ) -> Register:
         """Return an index as a number, one for each lane where it differs."""
         b = self.b
         start, stride = self._scalar_index(index, m, piece)
@@ -248,7 +250,7 @@ class Accesses:
             steps = ", ".join(f"i64 {i * stride}" for i in range(lanes))
             value = b.add(b.splat(value, lanes), Register(f"<{steps}>", type_of(INT64, lanes)))
         for term, k in index.computed:
-            value = b.add(*b.meet(value, b.mul(self.value(term, m, piece), k)))
+            value = b.add(*b.meet(value, b.mul(self.value(term, m, piece, mask), k)))
         return value
 
     def _checked_flat(self, buffer: Buffer, indices: tuple[Index, ...], m: int, piece: Piece,
@@ -259,7 +261,7 @@ class Accesses:
         stride = 1
         shape = buffer.shape if len(indices) == len(buffer.shape) else (buffer.size,)
         for index, size in zip(reversed(indices), reversed(shape), strict=True):
-            position = self._index(index, m, piece)
+            position = self._index(index, m, piece, mask)
             if index.computed:
                 # Indices run from 0: the front has settled negative ones.
                 bad = b.logical_or(b.compare("<", position, 0), b.compare(">=", position, size))
@@ -374,7 +376,7 @@ class Accesses:
         flat = self.flat(buffer, indices)
         if flat.computed:
             places = self._checked_flat(buffer, indices, m, piece, None)
-            stride = 1 if self.vector in self.coefficients(flat) else 0
+            stride = self.coefficients(flat).get(self.vector, 0) if self.vector is not None else 0
             start: Any = b.extract(places, 0).text
             if any(self.vector in self.axes_of(t) for t, _ in flat.computed):
                 self._spread(base, places, value, buffer.dtype, combine)

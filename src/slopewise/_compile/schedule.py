@@ -92,6 +92,8 @@ class Scheduler:
 
     def _output(self, expression: Expression) -> Buffer:
         """Return a buffer of its own that holds an output at the end."""
+        if expression.data is not None and not expression.is_number:
+            self.place(expression)
         buffer = self.reader.placed.get(expression.number)
         taken = buffer is not None and buffer.kind in ("output", "input", "constant", "carry")
         if buffer is not None and not taken:
@@ -781,9 +783,9 @@ class Scheduler:
             self._slice_copy(inner, made, target, step, True)
         inner._hand_over(found[:count], carries)
         self._forget(before)
+        self._hoist(inner.steps, axis)
         for carry in carries:
             carry.kind = "scratch"
-        self._hoist(inner.steps, axis)
         self._add(Loop(inner.steps, axis))
 
     def _hoist(self, body: list[Any], axis: Axis | None, checks: Sequence[Any] = ()) -> None:
@@ -850,9 +852,9 @@ class Scheduler:
         results = read_graph(params["body"], self.table, [*given, *operands[count + tests :]])
         inner._hand_over(inner.run(results), outs)
         self._forget(before)
+        self._hoist(inner.steps, None, checker.steps)
         for carry in outs:
             carry.kind = "scratch"
-        self._hoist(inner.steps, None, checker.steps)
         self._add(Loop(inner.steps, None, condition, checker.steps))
 
     def _cond(self, expression: Expression, outs: list[Buffer]) -> None:

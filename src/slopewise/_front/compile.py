@@ -140,6 +140,13 @@ class Compiled:
         """Do what a call does, through Python."""
         out = None if self._takes_out else kwargs.pop("out", None)
         leaves, structure = flatten((args, kwargs))
+        if any(isinstance(x, np.ndarray) and not x.dtype.isnative for x in leaves):
+            leaves = [
+                x.astype(x.dtype.newbyteorder("="))
+                if isinstance(x, np.ndarray) and not x.dtype.isnative else x
+                for x in leaves
+            ]  # fmt: skip
+            args, kwargs = unflatten(structure, leaves)
         if state.recorder is not None or self._must_run_eagerly(leaves):
             return _give_out(self.function(*args, **kwargs), out)
         key = (_key_of(leaves), structure, state.grad_enabled, state.default_dtype)
@@ -253,6 +260,8 @@ class Compiled:
             )
         avals = {w: o for (k, w), o in zip(plan.sinks, plan.graph.outputs, strict=True)
                  if k == "result"}  # fmt: skip
+        avals |= {w: plan.graph.inputs[x] if isinstance(x, int) else x
+                  for k, w, x in plan.passed if k == "result"}  # fmt: skip
         targets: list[Any] = []
         for i, x in enumerate(given):
             array = x._value if isinstance(x, Value) else x

@@ -16,7 +16,7 @@ import numpy as np
 from slopewise._core.aval import Aval
 from slopewise._core.source import explain
 from slopewise._core.tree import flatten, unflatten
-from slopewise._core.value import Value
+from slopewise._core.value import Value, new_value
 from slopewise._front.bodies import Branches, Loop, as_truth, is_abstract, is_recording, name_leaves
 from slopewise._front.creation import settle_integer
 from slopewise._front.joins import stack, unbind
@@ -332,6 +332,10 @@ def _record_scan(
             return None
     if not loop.graph.outputs:
         return loop.finish(())
+    if steps <= 0:  # nothing runs, and what comes out is what went in, with its derivative
+        ys = loop.graph.outputs[loop.carries :]
+        none = [new_value(np.zeros((0, *y.shape), y.dtype), None, False) for y in ys]
+        return loop.finish([*as_values(loop.starts), *none])
     graph = loop.graph
     count = len(loop.captured)
     if count:

@@ -21,6 +21,7 @@ from slopewise._front.operands import (
     apply_floats,
     apply_unary,
     as_value,
+    as_value_in,
     cast,
     promote_operands,
     read_array,
@@ -398,7 +399,11 @@ def pow(input: Any, exponent: Any) -> Any:
             return bind(powers.pow, (input, exponent), {})
     if _is_whole(input) and _is_whole(exponent):
         return _integer_power(input, exponent)
-    base = input if isinstance(input, Value) else promote_operands((as_value(input), exponent))[0]
+    if isinstance(exponent, Value) and not isinstance(input, Value):
+        base, exponent = promote_operands((input, exponent))
+        base = as_value_in(base, exponent.dtype)
+    else:
+        base = input if isinstance(input, Value) else promote_operands((as_value(input), exponent))[0]
     return apply_binary(powers.pow, base, exponent)
 
 

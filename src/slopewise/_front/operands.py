@@ -70,7 +70,7 @@ def _holds_arrays(data: Any) -> bool:
 
 def _supported(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     if array.dtype.name in DTYPES:
-        return array
+        return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
     return array.astype({"u": np.int64, "i": np.int64, "f": np.float64}[array.dtype.kind])
 
 
@@ -120,11 +120,14 @@ def promote_operands(operands: Sequence[Any], minimum: int = 0) -> list[Any]:
         for x in operands
     ]  # fmt: skip
     dtype = promote(*(_key(x) for x in made))
-    if all(x._weak for x in made if isinstance(x, Value)) and dtype.kind == "f":
-        weak = [x.dtype for x in made if isinstance(x, Value) and x.dtype.kind == "f"]
-        dtype = weak[0] if weak else dtype
+    values = [x for x in made if isinstance(x, Value)]
+    floating = state.default_dtype
+    if values and all(x._weak for x in values):  # they stand for Python numbers: doubles
+        weak = [x.dtype for x in values if x.dtype.kind == "f"]
+        floating = weak[0] if weak else DTYPES["float64"]
+        dtype = floating if dtype.kind == "f" else dtype
     if category(dtype) < minimum:
-        dtype = state.default_dtype if minimum == 2 else DTYPES["int64"]
+        dtype = floating if minimum == 2 else DTYPES["int64"]
     return [
         cast(x, dtype) if isinstance(x, Value)
         else (float(x) if dtype.kind == "f" else x)

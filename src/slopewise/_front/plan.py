@@ -237,6 +237,9 @@ class Plan:
                 output = buffer
             self._sink(kind, where, output, buffer, tensors, made, roots)
         for kind, where, array in passed:
+            if kind == "result" and out is not None:
+                out[where][...] = array
+                array = out[where]
             self._sink(kind, where, array, None, tensors, made, roots)
         for i in self.cleared:
             tensors[i]._grad = None

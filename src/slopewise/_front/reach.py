@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
+from types import MemberDescriptorType, BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -274,7 +274,8 @@ def _kind(thing: Any) -> str:
         return "" if _is_foreign(thing) else "class"
     if isinstance(thing, (BuiltinFunctionType, np.ufunc)):
         return ""
-    return "object" if hasattr(thing, "__dict__") else ""
+    slots = any("__slots__" in vars(k) for k in type(thing).__mro__) and not _is_foreign(type(thing))
+    return "object" if hasattr(thing, "__dict__") or slots else ""
 
 
 def _is_foreign(kind: type) -> bool:
@@ -370,6 +371,9 @@ def _children(thing: Any, kind: str, names: set[str]) -> Iterable[Child]:
         if only is not None:
             yield from _attributes(thing, set(only))
         elif _is_foreign(type(thing)):
+            if type(thing).__name__ in ("SimpleNamespace", "Namespace"):
+                yield from _attributes(thing, names)
+                return
             module = (type(thing).__module__ or "").partition(".")[0]
             if module == "slopewise" and not hasattr(thing, "next_counter"):
                 yield from _attributes(thing, None)
@@ -379,7 +383,7 @@ def _children(thing: Any, kind: str, names: set[str]) -> Iterable[Child]:
 
 
 def _attributes(thing: Any, names: set[str] | None) -> Iterable[Child]:
-    for name, child in list(vars(thing).items()):
+    for name, child in list(getattr(thing, "__dict__", {}).items()):
         if name in _UNREAD:
             continue
         wanted = names is None or name in names
@@ -393,23 +397,38 @@ def _is_part(child: Any) -> bool:
 
 def _methods(thing: Any, names: set[str]) -> Iterable[Child]:
     """Yield what the classes of a user's object state, as far as it is named somewhere."""
+    seen = set(getattr(thing, "__dict__", {}))
     for kind in type(thing).__mro__:
         if _is_foreign(kind):
             continue
+        own = {n for n in vars(kind) if n not in seen}
+        seen |= own
         for name, child in list(vars(kind).items()):
             wanted = name in names or name in ("forward", "__call__")
+            if wanted and isinstance(child, MemberDescriptorType):
+                if hasattr(thing, name):
+                    get = partial(getattr_named, name)
+                    yield f".{name}", getattr(thing, name), get, _write_attribute(name)
+                continue
             if isinstance(child, (staticmethod, classmethod)):
                 child = child.__func__
             elif isinstance(child, property):
                 child = child.fget
             if wanted and child is not None:
-                get = partial(_read_class, kind.__qualname__, name)
+                get = partial(_read_class, None if name in own else kind.__qualname__, name)
                 yield f".{name}", child, get, None
 
 
-def _read_class(qualname: str, name: str, thing: Any) -> Any:
+def getattr_named(name: str, thing: Any) -> Any:
+    return getattr(thing, name)
+
+
+def _read_class(qualname: str | None, name: str, thing: Any) -> Any:
+    """Return what a class states; without `qualname`, what the object finds by the name now."""
+    if qualname is None and name in getattr(thing, "__dict__", {}):
+        return vars(thing)[name]
     for kind in type(thing).__mro__:
-        if kind.__qualname__ == qualname:
+        if kind.__qualname__ == qualname or (qualname is None and name in vars(kind)):
             child = vars(kind)[name]
             if isinstance(child, (staticmethod, classmethod)):
                 return child.__func__
