@@ -12,6 +12,7 @@ from typing import Any
 from slopewise._core.graph import Primitive, bind
 from slopewise._core.state import state
 from slopewise._core.value import Value
+from slopewise._core.views import bases_of
 from slopewise._front import (
     contraction,
     creation,
@@ -93,18 +94,11 @@ def _direct(primitive: Primitive, function: Callable[..., Any]) -> Callable[...,
 _NO_PARAMS: dict[str, Any] = {}
 
 
-def _bottom(view: Any) -> Any:
-    """Return what a traced view looks at in the end."""
-    while view._source is not None:
-        view = view._source[0]
-    return view
-
-
 def _get_item(self: Any, index: Any) -> Any:
     """Return self[index]; a view knows what it is a view of, so that changes in place reach it."""
     out = indexing.get_at(self, index)
     if (out._storage is self._storage and state.grad_enabled) or (
-        out._source is not None and _bottom(out) is _bottom(self)
+        out._source is not None and bases_of(out)[-1] is bases_of(self)[-1]
     ):
         out._base = (self, index)
     return out

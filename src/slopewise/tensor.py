@@ -658,6 +658,10 @@ class Tensor(Value):
         return write_in_place(self, result)
 
     def __setitem__(self, index: Any, value: Any) -> None:
+        if self._value is None and isinstance(value, Value) and value._base is not None:
+            base, place = value._base
+            if base is self and place is index:
+                return  # x[index] += y has changed the view x[index], and x with it
         self._write(indexing.set_at(self, index, value))
 
     def zero_(self) -> Any:

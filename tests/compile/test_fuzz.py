@@ -545,3 +545,94 @@ def test_a_number_that_a_class_below_states_later_is_seen(monkeypatch: pytest.Mo
 def test_numbers_in_the_byte_order_of_another_machine() -> None:
     turned = X.astype(X.dtype.newbyteorder())
     np.testing.assert_array_equal(sw.compile(lambda x: x * 2 + 1)(turned), X * 2 + 1)
+
+
+# --- views and names of the same memory in a trace -----------------------------------------------
+
+
+def change_narrow(a: Any) -> Any:
+    b = a * 1
+    part = b.narrow(0, 1, 2)
+    part *= 3
+    return b
+
+
+def change_chunks(a: Any) -> Any:
+    b = a * 1
+    first, last = b.chunk(2)
+    last *= 3
+    first.zero_()
+    return b
+
+
+def change_columns(a: Any) -> Any:
+    b = (a * 1).reshape(2, 2)
+    _, last = b.unbind(1)
+    last *= 3
+    return b
+
+
+def change_turned(a: Any) -> Any:
+    b = (a * 1).reshape(2, 2)
+    b.t()[0] = 7.0
+    copied = b.t().reshape(-1)  # this is no view: it cannot be laid out in order
+    copied += 100
+    return b, copied
+
+
+def change_flipped(a: Any) -> Any:
+    b = a * 1
+    b.flip(0)[1:] *= 5.0
+    b.unsqueeze(0).unsqueeze(2)[0, 1, 0] = 9.0
+    kept = b.detach()
+    b *= 2
+    return b + kept
+
+
+def change_joined(a: Any) -> Any:
+    b = sw.cat([a, a])
+    b[0] = 3.0
+    return b, a
+
+
+def exchange(a: Any) -> Any:
+    b = a * 1
+    first, last = b[:2], b[2:]
+    before = first.clone()
+    first[...] = last
+    last[...] = before
+    return b
+
+
+CHANGES = (
+    change_narrow,
+    change_chunks,
+    change_columns,
+    change_turned,
+    change_flipped,
+    change_joined,
+    exchange,
+)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_changes_of_views_reach_all_that_looks_at_the_memory(change: Any) -> None:
+    compare(change, X)
+    batch = sw.tensor(np.stack([X, Y]))
+    rows = [leaves(change(sw.tensor(x.copy()))) for x in (X, Y)]
+    for found, expected in zip(
+        leaves(sw.vmap(change)(batch)), zip(*rows, strict=True), strict=True
+    ):
+        np.testing.assert_array_equal(found, np.stack(expected))
+
+
+def test_a_body_that_changes_what_was_computed_outside_is_refused() -> None:
+    def add_up(a: Any) -> Any:
+        total = a * 1
+        sw.fori_loop(0, 3, lambda i, c: (total.add_(1), c + total)[1], a)
+        return total
+
+    with pytest.raises(TraceError, match="outside of it"):
+        sw.compile(add_up)(X)
+    with pytest.raises(TraceError, match="outside of it"):
+        sw.vmap(add_up)(sw.tensor(np.stack([X, Y])))

@@ -238,9 +238,7 @@ class Accesses:
         self.scopes[-1][key] = made
         return made
 
-    def _index(
-        self, index: Index, m: int, piece: Piece, mask: Register | None = None
-    ) -> Register:
+    def _index(self, index: Index, m: int, piece: Piece, mask: Register | None = None) -> Register:
         """Return an index as a number, one for each lane where it differs."""
         b = self.b
         start, stride = self._scalar_index(index, m, piece)

@@ -49,7 +49,7 @@ from slopewise._compile.steps import (
     Words,
     reads_same_element,
 )
-from slopewise._core.rules import Contract, Control, Library, Pointwise, Reduce
+from slopewise._core.rules import Contract, Control, Library, Pointwise, Reduce, View
 from slopewise._ops.arithmetic import add
 from slopewise._transform.expression import Expression, order, read_graph
 
@@ -57,6 +57,8 @@ MANY = 3  # embeddings that are written piece by piece, not read as a sum
 ABREAST = 8  # results side by side, and terms of each, for which a factor is turned
 SHARED = 16  # rows that read it
 DEPTH = 40  # how many operations are nested before one gets a buffer (or a register) of its own
+
+_EXACT = {"neg", "abs", "relu", "maximum", "minimum", "where", "alias", "stop_gradient", "copy"}
 
 Box = tuple[tuple[int, int, int], ...]  # start, step and count along each axis
 
@@ -129,6 +131,8 @@ class Scheduler:
                 return True
             if self._repeats(use, expression) and cost > 1.5:
                 return True
+        if self._is_sought(expression) and not self._is_exact(expression):
+            return True
         return len(uses) > 1 and cost > 3.0
 
     def _repeats(self, use: Expression, operand: Expression) -> bool:
@@ -136,6 +140,37 @@ class Scheduler:
         if use.name in ("broadcast_to", "contract", "windows", "fold"):
             return use.name != "broadcast_to" or prod(use.shape) > prod(operand.shape)
         return isinstance(use.primitive.lowering, (Library, Control)) if use.primitive else False
+
+    def _is_sought(self, expression: Expression) -> bool:
+        """Return whether an extremum of it is looked for among its elements, by their equality."""
+        names: set[str] = set()
+        pending = [expression]
+        while pending:
+            for use in self.uses.get(pending.pop().number, []):
+                names.add(use.name)
+                if use.primitive is not None and isinstance(use.primitive.lowering, View):
+                    pending.append(use)
+        return "equal" in names and not names.isdisjoint(("max", "min"))
+
+    def _is_exact(self, expression: Expression) -> bool:
+        """Return whether two kernels that compute it get the same bits.
+
+        A product may be fused with the sum that it goes into, in one kernel and not in the other.
+        """
+        rounded = 0
+        pending = [expression]
+        while pending:
+            each = pending.pop()
+            if each.primitive is None or each.data is not None:
+                continue
+            if each.number in self.reader.placed:
+                continue
+            if not isinstance(each.primitive.lowering, View) and each.name not in _EXACT:
+                rounded += 1
+            if rounded > 1:
+                return False
+            pending.extend(each.operands)
+        return True
 
     def _cost(self, expression: Expression) -> tuple[float, int]:
         """Return what one element costs computed in place, and how deep it nests (-1: cannot)."""

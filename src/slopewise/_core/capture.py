@@ -9,21 +9,21 @@ because eager code never makes one, and control flow needs only `slots`.
 # pyright: reportPrivateUsage=false
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
 
 from slopewise._core.aval import Aval
 from slopewise._core.graph import Node, Primitive, bind_abstract, engine
-from slopewise._core.rules import View
 from slopewise._core.state import enable_grad, recorders, state
 from slopewise._core.trace import placeholder
 from slopewise._core.value import Array, Value, is_array, new_value
+from slopewise._core.views import follow_base
 
 _FIELDS = (
     "_value", "_edge", "_requires_grad", "_storage", "_origin", "_grad", "_hooks", "_base", "_born",
-    "_source",
+    "_source", "_views",
 )  # fmt: skip
 
 
@@ -141,10 +141,6 @@ class Recorder:
             out._weak = all(x._weak for x in given if isinstance(x, Value)) and not any(
                 is_array(x) for x in given
             )
-        if (primitive.quiet and type(primitive.lowering) is View) or primitive in _same_memory():
-            first = operands[0]
-            if isinstance(first, Value) and isinstance(out, Value):
-                out._source = (first, primitive)
         return out
 
     def adopt(self, tensor: Value) -> Adopted:
@@ -166,7 +162,7 @@ class Recorder:
         cell.members.append(entry)
         self.adopted[id(tensor)] = entry
         tensor._value = None
-        tensor._origin = tensor._base = tensor._source = None
+        tensor._origin = tensor._base = tensor._source = tensor._views = None
         self._stand(entry, node)
         return entry
 
@@ -193,12 +189,18 @@ class Recorder:
 
     # --- changes in place ---
 
-    def write(self, tensor: Value, result: Value, recorded: bool) -> None:
-        """Take over what was written to a tensor; a leaf stays one unless it was `recorded`."""
+    def write(
+        self, tensor: Value, result: Value, recorded: bool, current: Collection[int] = ()
+    ) -> None:
+        """Take over what was written to a tensor; a leaf stays one unless it was `recorded`.
+
+        Views of the tensor follow, but for those that are `current`.
+        """
         entry = self.adopted.get(id(tensor))
         if entry is None:
             tensor._edge = result._edge
             tensor._requires_grad = result._requires_grad
+            follow_base(tensor, recorded, current)
             return
         entry.written = True
         if recorded:
@@ -209,6 +211,13 @@ class Recorder:
             if other is not entry:
                 other.written = True
                 self._stand(other, _cut(tensor, other.tensor._requires_grad))
+                follow_base(other.tensor, recorded, current)
+        follow_base(tensor, recorded, current)
+
+    def aliases_of(self, tensor: Value) -> list[Value]:
+        """Return the adopted tensors that look at the same memory, or the tensor alone."""
+        entry = self.adopted.get(id(tensor))
+        return [tensor] if entry is None else [m.tensor for m in entry.cell.members]
 
     def require_grad(self, tensor: Value, requires_grad: bool) -> None:
         """Switch recording for an adopted leaf, from here on."""
@@ -322,10 +331,6 @@ def _cut(value: Value, requires_grad: bool) -> Node:
         node: Node = bind_abstract(engine.stop, (value,), {})._edge
     node.active = node.plain = requires_grad
     return node
-
-
-def _same_memory() -> tuple[Primitive, ...]:
-    return (engine.stop, engine.alias)
 
 
 def _addition() -> Primitive:

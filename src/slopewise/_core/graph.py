@@ -36,6 +36,7 @@ from slopewise._core.rules import (
 from slopewise._core.source import explain
 from slopewise._core.state import enable_grad, recorders, state
 from slopewise._core.value import Array, Value, is_array, is_tuple, new_value, owner_of
+from slopewise._core.views import note_views
 from slopewise.errors import GradientError, ShapeError, SlopewiseError
 
 PACKAGE = str(Path(__file__).resolve().parent.parent)
@@ -442,6 +443,8 @@ def bind_abstract(primitive: Primitive, operands: tuple[Any, ...], params: dict[
         if better is not None:
             return better[0]
     result = _record_abstract(primitive, operands, params)
+    if primitive.quiet:
+        note_views(result, operands[0], primitive, params)
     if (
         primitive.is_head
         or (primitive.is_product and operands[0] is operands[1])

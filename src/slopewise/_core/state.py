@@ -49,6 +49,7 @@ class _State(threading.local):
     default_dtype: np.dtype[Any] = np.dtype(np.float32)
     anomaly: bool = False
     recognising: bool = True  # whether traced compositions take their better ways
+    body: int = 0  # the number since which nodes belong to the body of a loop that is being traced
     recorder: Any = None  # what records a compiled function's operations, while it is traced
 
     def __init__(self) -> None:

@@ -92,7 +92,8 @@ class Value:
     _base: Any = None  # (Value, index) for a view made by indexing
     _born: int = 0  # the storage's version when this alias of it was made
     _weak: bool = False  # stands for a Python number: takes the dtype of what it meets
-    _source: Any = None  # (Value, primitive) for a view made while a compiled function is traced
+    _source: Any = None  # what a view without numbers was made from
+    _views: list[Any] | None = None  # weak references to the views of a value without numbers
 
     @property
     def shape(self) -> tuple[int, ...]:

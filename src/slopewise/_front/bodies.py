@@ -17,9 +17,10 @@ from slopewise._core.aval import Aval
 from slopewise._core.graph import next_order
 from slopewise._core.source import explain
 from slopewise._core.state import state
-from slopewise._core.trace import Graph, placeholder
+from slopewise._core.trace import Graph, ancestors, placeholder
 from slopewise._core.tree import flatten, unflatten
 from slopewise._core.value import Value
+from slopewise._core.views import family_of
 from slopewise._front.hidden import Hidden, stand_for
 from slopewise._front.mutation import write_in_place
 from slopewise._front.operands import cast
@@ -100,15 +101,18 @@ class Loop:
         self.hidden = Hidden()
         self._settle(test)
         self.captured = self.graph.capture()
+        self._refuse_aliases()
 
-    def _run(self, carry: list[Any]) -> tuple[list[Any], list[Any], list[Any], list[Any]]:
+    def _run(
+        self, carry: list[Any], since: int
+    ) -> tuple[list[Any], list[Any], list[Any], list[Any]]:
         xs = stand_for(self.x_avals)
         entries = [v._edge for v in xs]
 
         def body() -> Any:
             return self.step(unflatten(self.structure, carry), unflatten(self.x_structure, xs))
 
-        result, placed, finals = self.hidden.run(body, True)
+        result, placed, finals = self.hidden.run(body, True, since)
         if not isinstance(result, tuple) or len(result) != 2:
             raise UsageError(
                 explain(f"{self.operation}: the body must return (carry, y), a tuple of two.")
@@ -136,17 +140,19 @@ class Loop:
         """Trace until the carries keep their shapes and dtypes and no further state is written."""
         if any(is_number(x) for x in self.init):
             # The first step as eager code does it: numbers take the dtype of what they meet.
+            since = next_order()
             carry = [
                 x if is_number(x) else placeholder(a)
                 for x, a in zip(self.init, self.avals, strict=True)
             ]
-            _, leaves, *_ = self._run(carry)
+            _, leaves, *_ = self._run(carry, since)
             self._adopt(leaves)
         for _ in range(_MOST_SETTLING):
             known = len(self.hidden.written)
+            since = next_order()
             carry = stand_for(self.avals, self.weak)
             inputs = [v._edge for v in carry]
-            xs, leaves, placed, rest = self._run(carry)
+            xs, leaves, placed, rest = self._run(carry, since)
             moved = self._adopt(leaves)
             if test is not None:
                 self._trace_test(test)
@@ -154,6 +160,7 @@ class Loop:
                 continue
             count = len(self.hidden.written)
             self._note_changes(carry, inputs, leaves)
+            self.since = since
             self.graph = Graph(
                 [*inputs, *(v._edge for v in (*placed, *xs))],
                 [*map(self._fit, leaves, self.avals), *map(_plain, rest)],
@@ -177,6 +184,40 @@ class Loop:
                     )
                 )
             self.changed.append(k)
+
+    def _refuse_aliases(self) -> None:
+        """Refuse memory that a step changes under one name and knows by another one."""
+        starts = [x for x in self.init if isinstance(x, Value)]
+        changed = [self.init[k] for k in self.changed if isinstance(self.init[k], Value)]
+        edges = {_identity(x) for x in self.captured}
+        inside = ancestors(edges, floor=self.since)  # computed in the body, but the same each time
+        read = edges.union(*(node.edges for node in inside))
+        hidden = {_identity(self.hidden.before[k]) for k in self.hidden.written}
+        for value in changed:
+            family = {_identity(x) for x in (value, *self._aliases_of(value))}
+            others = {_identity(x) for x in starts if x is not value}
+            twice = sum(x is value for x in starts) > 1
+            if twice or not family.isdisjoint(others | read):
+                raise self._refusal(value)
+        for value in starts:
+            if _identity(value) in hidden:
+                raise self._refusal(value)
+
+    def _aliases_of(self, value: Any) -> list[Any]:
+        recorder = self.hidden.recorder
+        family = family_of(value)
+        return family if recorder is None else [y for x in family for y in recorder.aliases_of(x)]
+
+    def _refusal(self, value: Any) -> TraceError:
+        name = self.names[next(k for k, x in enumerate(self.init) if x is value)]
+        return TraceError(
+            explain(
+                f"{self.operation}: the body changes {name} in place, and knows the same memory by"
+                " another name: another carry, or a tensor from outside. Start from a copy"
+                " (x.clone()), or use one name.",
+                (value,),
+            )
+        )
 
     def _adopt(self, leaves: Sequence[Any]) -> bool:
         """Let numbers take the aval of what a step made of them; return whether one changed."""
@@ -204,9 +245,12 @@ class Loop:
         return changed
 
     def _trace_test(self, test: Callable[[Any], Any]) -> None:
+        since = next_order()
         carry = stand_for(self.avals, self.weak)
         count = len(self.hidden.written)
-        truth, placed, _ = self.hidden.run(lambda: test(unflatten(self.structure, carry)), True)
+        truth, placed, _ = self.hidden.run(
+            lambda: test(unflatten(self.structure, carry)), True, since
+        )
         if len(self.hidden.written) != count or self.hidden.changed:
             raise TraceError(
                 explain(
@@ -246,6 +290,11 @@ class Loop:
         return carry, unflatten(self.y_structure, list(outs[self.carries :]))
 
 
+def _identity(value: Any) -> Any:
+    """Return what two Values share that stand for the same numbers now."""
+    return value if value is None or value._edge is None else value._edge
+
+
 def _plain(x: Any) -> Any:
     """Return a leaf that a body gives out as a Value or an array."""
     return x if isinstance(x, Value) else np.asarray(x)
@@ -278,6 +327,7 @@ class Branches:
         self.hidden = Hidden()
 
         def traced(function: Callable[..., Any]) -> Any:
+            floor = next_order()
             inputs = stand_for([x.aval for x in self.operands], [x._weak for x in self.operands])
             full = list(leaves)
             for i, x in zip(places, inputs, strict=True):
@@ -285,7 +335,7 @@ class Branches:
             nodes = [x._edge for x in inputs]
             since = next_order()
             result, _, finals = self.hidden.run(
-                lambda: function(*unflatten(structure, full)), False
+                lambda: function(*unflatten(structure, full)), False, floor
             )
             if any(x._edge is not node for x, node in zip(inputs, nodes, strict=True)):
                 raise TraceError(

@@ -22,6 +22,7 @@ from slopewise._core.state import changes, state
 from slopewise._core.trace import Graph
 from slopewise._core.tree import flatten, unflatten
 from slopewise._core.value import Value, new_value
+from slopewise._front.operands import read_native
 from slopewise._front.plan import Plan
 from slopewise._front.reach import Reach
 from slopewise._front.tracing import trace_plan
@@ -141,11 +142,7 @@ class Compiled:
         out = None if self._takes_out else kwargs.pop("out", None)
         leaves, structure = flatten((args, kwargs))
         if any(isinstance(x, np.ndarray) and not x.dtype.isnative for x in leaves):
-            leaves = [
-                x.astype(x.dtype.newbyteorder("="))
-                if isinstance(x, np.ndarray) and not x.dtype.isnative else x
-                for x in leaves
-            ]  # fmt: skip
+            leaves = [read_native(x) if isinstance(x, np.ndarray) else x for x in leaves]
             args, kwargs = unflatten(structure, leaves)
         if state.recorder is not None or self._must_run_eagerly(leaves):
             return _give_out(self.function(*args, **kwargs), out)

@@ -399,12 +399,11 @@ def pow(input: Any, exponent: Any) -> Any:
             return bind(powers.pow, (input, exponent), {})
     if _is_whole(input) and _is_whole(exponent):
         return _integer_power(input, exponent)
-    if isinstance(exponent, Value) and not isinstance(input, Value):
-        base, exponent = promote_operands((input, exponent))
-        base = as_value_in(base, exponent.dtype)
-    else:
-        base = input if isinstance(input, Value) else promote_operands((as_value(input), exponent))[0]
-    return apply_binary(powers.pow, base, exponent)
+    if not isinstance(input, Value):
+        input, exponent = promote_operands((input, exponent))
+        if isinstance(exponent, Value):
+            input = as_value_in(input, exponent.dtype)
+    return apply_binary(powers.pow, input, exponent)
 
 
 def _is_whole(x: Any) -> bool:

@@ -66,8 +66,13 @@ class Hidden:
             for k in self.written
         ]
 
-    def run(self, function: Callable[[], Any], carried: bool) -> tuple[Any, list[Any], list[Any]]:
-        """Return the result, the placeholders of the hidden carries, and their last values."""
+    def run(
+        self, function: Callable[[], Any], carried: bool, since: int
+    ) -> tuple[Any, list[Any], list[Any]]:
+        """Return the result, the placeholders of the hidden carries, and their last values.
+
+        What was recorded before number `since` lies outside of the body.
+        """
         counters = dict(getattr(self.recorder, "counters", {}))
         outside = len(getattr(self.recorder, "outside", ()))
         placed_in = list(self.written) if carried else []
@@ -76,9 +81,11 @@ class Hidden:
             self.slots[k].set(_snapshot(value))
         first = [_snapshot(slot.get()) for slot in self.slots]
         last = first
+        outer, state.body = state.body, since
         try:
             result = function()
         finally:
+            state.body = outer
             last = [_snapshot(slot.get()) for slot in self.slots]
             for k, slot in enumerate(self.slots):
                 if not _is_same(last[k], self.before[k]):

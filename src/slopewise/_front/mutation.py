@@ -14,11 +14,13 @@ import numpy as np
 from slopewise._core.graph import Node, bind, check_alias
 from slopewise._core.source import explain
 from slopewise._core.state import state
+from slopewise._core.views import follow_base, shares_memory
 from slopewise._front.abstract import refuse_abstract
 from slopewise._front.indexing import set_at
 from slopewise._front.operands import as_value, cast
-from slopewise._front.shape import broadcast_to, reshape
+from slopewise._front.shape import broadcast_to, flip, permute, reshape
 from slopewise._ops.comparison import where
+from slopewise._ops.shape import inverse_axes
 from slopewise.errors import DTypeError, GradientError, ShapeError, TraceError, UsageError
 
 
@@ -26,13 +28,13 @@ def write_in_place(tensor: Any, result: Any) -> Any:
     """Take over the numbers, and the history, of `result`; return the tensor."""
     result = as_value(result)
     if state.recorder is not None:
-        return _write_recorded(state.recorder, tensor, result)
+        for value in (tensor, result):
+            if value._value is not None:
+                state.recorder.adopt(value)
     if tensor._value is not None and result._value is None:
         refuse_abstract(tensor, "changing a tensor from outside in place")
     if tensor._value is None:
-        tensor._value, tensor._edge = result._value, result._edge
-        tensor._requires_grad = result._requires_grad
-        return tensor
+        return _write_traced(tensor, result)
     if state.grad_enabled:
         _check_bases(tensor)
     result = _fit(tensor, result)
@@ -85,22 +87,38 @@ def _fit(tensor: Any, result: Any) -> Any:
     return result
 
 
-def _write_recorded(recorder: Any, tensor: Any, result: Any) -> Any:
-    """Make a change in place part of a trace, in everything that the tensor is a view of."""
-    for value in (tensor, result):
-        if value._value is not None:
-            recorder.adopt(value)
-    if state.grad_enabled:
+def _write_traced(tensor: Any, result: Any) -> Any:
+    """Make a change in place part of a trace, for all that looks at the same memory."""
+    if state.grad_enabled and state.recorder is not None:
         _check_bases(tensor)
     result = _fit(tensor, result)
     recorded = state.grad_enabled and result._requires_grad
-    recorder.write(tensor, result, recorded)
+    current: set[int] = set()  # these need not be made anew from what they are views of
     at = tensor
-    while at._base is not None or at._source is not None:
-        base, merged = _merge_view(at)
-        recorder.write(base, merged, recorded)
-        at = base
-    return tensor
+    while True:
+        current.add(id(at))
+        if (
+            (state.recorder is None or id(at) not in state.recorder.adopted)
+            and at._edge is not None
+            and at._edge.order < state.body
+        ):
+            raise TraceError(
+                explain(
+                    "control flow: the body changes a tensor in place that was computed outside of"
+                    " it, which happens once for each step. Make it part of the carry and return"
+                    " it, or change a copy (x = x.clone()).",
+                    (tensor,),
+                )
+            )
+        if state.recorder is not None:
+            state.recorder.write(at, result, recorded, current)
+        else:
+            at._value, at._edge = result._value, result._edge
+            at._requires_grad = result._requires_grad
+            follow_base(at, recorded, current)
+        if not shares_memory(at):
+            return tensor
+        at, result = _merge_view(at)
 
 
 def _merge_view(view: Any) -> tuple[Any, Any]:
@@ -108,18 +126,29 @@ def _merge_view(view: Any) -> tuple[Any, Any]:
     if view._base is not None:
         base, index = view._base
         return base, set_at(base, index, view)
-    base, primitive = view._source
-    if primitive.name in ("alias", "stop_gradient"):
-        return base, view
-    if primitive.name == "reshape":
-        return base, reshape(view, base.shape)
-    raise TraceError(
-        explain(
-            f"a change in place of a view made by {primitive.name} cannot be compiled; change the"
-            " tensor that it is a view of (x[...] = value), or write x = x + y.",
-            (view,),
-        )
-    )
+    base, primitive, params, output = view._source
+    match primitive.name:
+        case "alias" | "stop_gradient":
+            return base, view
+        case "reshape":
+            return base, reshape(view, base.shape)
+        case "transpose":
+            return base, permute(view, inverse_axes(params["axes"]))
+        case "flip":
+            return base, flip(view, params["axes"])
+        case "slice":
+            bounds = zip(params["starts"], params["stops"], params["steps"], strict=True)
+            return base, set_at(base, tuple(slice(*each) for each in bounds), view)
+        case "unbind":
+            return base, set_at(base, (*(slice(None),) * params["axis"], output), view)
+        case _:
+            raise TraceError(
+                explain(
+                    f"a change in place of a view made by {primitive.name} cannot be traced; change"
+                    " the tensor that it is a view of (x[...] = value), or write x = x + y.",
+                    (view,),
+                )
+            )
 
 
 def _fits(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:

@@ -68,9 +68,14 @@ def _holds_arrays(data: Any) -> bool:
     return isinstance(data, (np.ndarray, np.generic, Value)) and type(data) is not np.float64
 
 
+def read_native(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Return an array in the byte order of this machine."""
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+
+
 def _supported(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     if array.dtype.name in DTYPES:
-        return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+        return read_native(array)
     return array.astype({"u": np.int64, "i": np.int64, "f": np.float64}[array.dtype.kind])
 
 

@@ -12,8 +12,16 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
+from operator import attrgetter
 from pathlib import Path
-from types import MemberDescriptorType, BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
+from types import (
+    BuiltinFunctionType,
+    CodeType,
+    FunctionType,
+    MemberDescriptorType,
+    MethodType,
+    ModuleType,
+)
 from typing import Any
 
 import numpy as np
@@ -23,6 +31,7 @@ from slopewise._core.value import Value
 _PACKAGE = str(Path(__file__).resolve().parent.parent)
 _SETTINGS = (int, float, bool, str, bytes, complex, type(None), type(Ellipsis), np.dtype)
 _FOREIGN = {*sys.stdlib_module_names, "numpy", "scipy", "torch", "jax", "matplotlib", "slopewise"}
+_NAMESPACES = {("types", "SimpleNamespace"), ("argparse", "Namespace")}  # they hold the user's
 _UNREAD = {"_parameters", "_buffers", "_modules", "_transient", "_steps", "defaults"}
 _MOST = 50_000
 
@@ -274,8 +283,11 @@ def _kind(thing: Any) -> str:
         return "" if _is_foreign(thing) else "class"
     if isinstance(thing, (BuiltinFunctionType, np.ufunc)):
         return ""
-    slots = any("__slots__" in vars(k) for k in type(thing).__mro__) and not _is_foreign(type(thing))
-    return "object" if hasattr(thing, "__dict__") or slots else ""
+    return "object" if hasattr(thing, "__dict__") or _has_slots(type(thing)) else ""
+
+
+def _has_slots(kind: type) -> bool:
+    return not _is_foreign(kind) and any("__slots__" in vars(k) for k in kind.__mro__)
 
 
 def _is_foreign(kind: type) -> bool:
@@ -371,12 +383,11 @@ def _children(thing: Any, kind: str, names: set[str]) -> Iterable[Child]:
         if only is not None:
             yield from _attributes(thing, set(only))
         elif _is_foreign(type(thing)):
-            if type(thing).__name__ in ("SimpleNamespace", "Namespace"):
-                yield from _attributes(thing, names)
-                return
             module = (type(thing).__module__ or "").partition(".")[0]
             if module == "slopewise" and not hasattr(thing, "next_counter"):
                 yield from _attributes(thing, None)
+            elif (module, type(thing).__name__) in _NAMESPACES:
+                yield from _attributes(thing, names)
         else:
             yield from _attributes(thing, names)
             yield from _methods(thing, names)
@@ -407,8 +418,7 @@ def _methods(thing: Any, names: set[str]) -> Iterable[Child]:
             wanted = name in names or name in ("forward", "__call__")
             if wanted and isinstance(child, MemberDescriptorType):
                 if hasattr(thing, name):
-                    get = partial(getattr_named, name)
-                    yield f".{name}", getattr(thing, name), get, _write_attribute(name)
+                    yield f".{name}", getattr(thing, name), attrgetter(name), _write_attribute(name)
                 continue
             if isinstance(child, (staticmethod, classmethod)):
                 child = child.__func__
@@ -417,10 +427,6 @@ def _methods(thing: Any, names: set[str]) -> Iterable[Child]:
             if wanted and child is not None:
                 get = partial(_read_class, None if name in own else kind.__qualname__, name)
                 yield f".{name}", child, get, None
-
-
-def getattr_named(name: str, thing: Any) -> Any:
-    return getattr(thing, name)
 
 
 def _read_class(qualname: str | None, name: str, thing: Any) -> Any:
