@@ -636,3 +636,23 @@ def test_a_body_that_changes_what_was_computed_outside_is_refused() -> None:
         sw.compile(add_up)(X)
     with pytest.raises(TraceError, match="outside of it"):
         sw.vmap(add_up)(sw.tensor(np.stack([X, Y])))
+
+
+@pytest.mark.parametrize("size", [4, 16])
+def test_a_loop_inside_a_body_does_not_write_into_a_carry_that_is_read_later(size: int) -> None:
+    def inside(carry: Any) -> Any:
+        i, a, b, c = carry
+        made = (c @ b) * 0.3
+        return i + 1, made, made, a
+
+    def f(a: Any) -> Any:
+        def step(_: Any, carry: Any) -> Any:
+            x, y = carry
+            start = (sw.tensor(0), x, y, x)
+            return sw.while_loop(lambda c: c[0] < 1, inside, start, max_steps=6)[2], a
+
+        return sw.fori_loop(0, 2, step, (a, a))[0]
+
+    compare(f, np.random.default_rng(0).standard_normal((size, size)))
+    stack = sw.tensor(np.random.default_rng(0).standard_normal((3, size, size)))
+    np.testing.assert_allclose(sw.compile(sw.vmap(f))(stack), sw.vmap(f)(stack), rtol=1e-12)

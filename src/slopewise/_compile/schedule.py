@@ -737,17 +737,18 @@ class Scheduler:
         late: list[tuple[Buffer, Buffer]] = []
         for made, carry in zip(results, carries, strict=True):
             made.kind = "scratch"
-            first = self.made.get(made.number)
-            safe = first is not None and made.shape == carry.shape and made.dtype == carry.dtype
+            if self._update_in_place(made, carry):
+                continue
+            safe = made.shape == carry.shape and made.dtype == carry.dtype
+            first = -1
             for k, step in enumerate(self.steps):
-                if not safe or first is None or k < first:
-                    continue
-                touched = {b.home for b in step.reads()}
-                if carry.home in touched:
-                    safe = k == first and reads_same_element(step, made, carry)
-            if safe and sum(made in s.writes() for s in self.steps) == 1:
+                if first < 0 and made.home in {b.home for b in step.writes()}:
+                    first = k  # a loop that changes it comes later
+                if first >= 0 and carry.home in {b.home for b in step.reads()}:
+                    safe = safe and k == first and reads_same_element(step, made, carry)
+            if safe and first >= 0:
                 made.alias = carry
-            elif not self._update_in_place(made, carry):
+            else:
                 late.append((made, carry))
         for made, carry in late:
             self._copy(made, carry)
