@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from slopewise._compile.builder import UINT64
+from slopewise._compile.control import schedule_control
 from slopewise._compile.loops import (
     Axis,
     Buffer,
@@ -40,18 +41,15 @@ from slopewise._compile.reading import (
     reduced_axes,
 )
 from slopewise._compile.steps import (
-    Branch,
     Call,
     Fold,
     Kernel,
-    Loop,
     Store,
     Words,
-    reads_same_element,
 )
 from slopewise._core.rules import Contract, Control, Library, Pointwise, Reduce, View
 from slopewise._ops.arithmetic import add
-from slopewise._transform.expression import Expression, order, read_graph
+from slopewise._transform.expression import Expression, order
 
 MANY = 3  # embeddings that are written piece by piece, not read as a sum
 ABREAST = 8  # results side by side, and terms of each, for which a factor is turned
@@ -235,20 +233,21 @@ class Scheduler:
         self.reader.place(expression, outs[0])  # so that it is not computed again
         assert expression.primitive is not None
         if isinstance(expression.primitive.lowering, Control):
-            self._control(expression, outs)
+            schedule_control(self, expression, outs)
         else:
-            self._call(expression, outs)
+            self.call(expression, outs)
         return outs
 
-    def _add(self, step: Any) -> int:
+    def add(self, step: Any) -> int:
+        """List a step, and return its place."""
         self.steps.append(step)
         for buffer in step.writes():
             self.made[buffer.number] = self.made[buffer.home.number] = len(self.steps) - 1
         return len(self.steps) - 1
 
-    def _call(self, expression: Expression, outs: list[Buffer]) -> None:
+    def call(self, expression: Expression, outs: list[Buffer]) -> None:
         operands = [self.place(o) for o in expression.operands]
-        self._add(Call(expression.primitive, expression.params, operands, outs, expression.place))
+        self.add(Call(expression.primitive, expression.params, operands, outs, expression.place))
 
     def _fill(self, expression: Expression, buffer: Buffer) -> None:
         primitive = expression.primitive
@@ -268,7 +267,7 @@ class Scheduler:
         elif name == "scatter_set":
             self._scatter(expression, buffer)
         elif isinstance(lowering, (Library, Reduce)):
-            self._call(expression, [buffer])
+            self.call(expression, [buffer])
         else:
             self._map(expression, buffer)
 
@@ -323,7 +322,7 @@ class Scheduler:
         except Materialise:
             self._fill_pieces(expression, buffer)
             return
-        self._join(axes, Store(buffer, tuple(indices), term), expression)
+        self.join(axes, Store(buffer, tuple(indices), term), expression)
 
     def _fill_pieces(self, expression: Expression, buffer: Buffer) -> None:
         """Schedule what is written piece by piece: joined parts, embeddings, folded windows."""
@@ -390,7 +389,7 @@ class Scheduler:
         axes = self.pool.domain(tuple(n for n in buffer.shape if n != 1))
         at = iter(axes)
         indices = tuple(Index(0) if n == 1 else Index(0, ((next(at), 1),)) for n in buffer.shape)
-        self._add(Kernel(axes, stores=[Store(buffer, indices, self.pool.number(0, buffer.dtype))]))
+        self.add(Kernel(axes, stores=[Store(buffer, indices, self.pool.number(0, buffer.dtype))]))
 
     def _write_piece(
         self, operand: Expression, buffer: Buffer, starts: dict[int, int], steps: dict[int, int]
@@ -403,7 +402,7 @@ class Scheduler:
         moved = tuple(
             i.scale(steps.get(k, 1)).shift(starts.get(k, 0)) for k, i in enumerate(indices)
         )
-        self._join(axes, Store(buffer, moved, term), operand)
+        self.join(axes, Store(buffer, moved, term), operand)
 
     def _overlap(self, expression: Expression, buffer: Buffer) -> None:
         """Schedule the sum of overlapping windows: each adds itself where it came from."""
@@ -422,7 +421,7 @@ class Scheduler:
             )
         ]  # fmt: skip
         store = Store(buffer, (*indices[:lead], *moved), term, add=True)
-        self._add(Kernel(axes, stores=[store], ordered=True, names=["fold"]))
+        self.add(Kernel(axes, stores=[store], ordered=True, names=["fold"]))
 
     def _reduce(self, expression: Expression, buffer: Buffer, operation: str) -> None:
         operand = expression.operands[0]
@@ -442,9 +441,9 @@ class Scheduler:
             if keepdims or k not in folded
         )
         if not prod(operand.shape) and operation in ("minimum", "maximum", "argmax", "argmin"):
-            self._call(expression, [buffer])
+            self.call(expression, [buffer])
             return
-        self._join(axes, Fold(buffer, out, term, operation), expression, reduced)
+        self.join(axes, Fold(buffer, out, term, operation), expression, reduced)
 
     def _contract(self, expression: Expression, buffer: Buffer) -> None:
         x, y = expression.operands
@@ -466,7 +465,7 @@ class Scheduler:
             for attempt in range(2):
                 product = match_product(buffer, axes, indices[: len(out)], term)
                 if product is not None and suits_blas(product, self._is_fixed(product.y)):
-                    self._add(product)
+                    self.add(product)
                     return
                 if product is not None:
                     break
@@ -481,9 +480,9 @@ class Scheduler:
             term = self._turned(term, indices[len(out) - 1], reduced)
         fold = Fold(buffer, tuple(indices[: len(out)]), term, operation)
         if not reduced and prod((*out, *inner)):
-            self._join(axes, Store(buffer, fold.indices, term), expression)
+            self.join(axes, Store(buffer, fold.indices, term), expression)
             return
-        self._join(axes, fold, expression, reduced)
+        self.join(axes, fold, expression, reduced)
 
     def _is_fixed(self, buffer: Buffer) -> bool:
         """Return whether a buffer is the same in all rounds of the loop around these steps."""
@@ -522,7 +521,7 @@ class Scheduler:
             )  # fmt: skip
             here = tuple(Index(0, ((a, 1),)) for a in fresh)
             copy = Store(turned, here, self.pool.load(buffer, source))
-            self._add(Kernel(fresh, stores=[copy], names=["turn"]))
+            self.add(Kernel(fresh, stores=[copy], names=["turn"]))
             factors[k] = self.pool.load(turned, tuple(Index(0, ((a, 1),)) for a in order))
         body, params, name = term.data
         return self.pool.op(name, body, tuple(factors), params, term.dtype, term.cost)
@@ -549,7 +548,7 @@ class Scheduler:
             )
             term, indices = self.reader.read(operand, flipped), list(flipped)
         store = Store(buffer, tuple(indices), term)
-        self._add(
+        self.add(
             Kernel(
                 axes,
                 stores=[store],
@@ -561,7 +560,7 @@ class Scheduler:
 
     def _draw(self, expression: Expression, buffer: Buffer) -> None:
         words = self.pool.buffer((number_of_words(expression),), UINT64, "scratch")
-        self._add(Words(words, self.place(expression.operands[0])))
+        self.add(Words(words, self.place(expression.operands[0])))
         self.reader.words[expression.number] = words
         self._map(expression, buffer)
 
@@ -599,7 +598,7 @@ class Scheduler:
         store = Store(
             buffer, (*places, *indices[rank:]), term, add=expression.name == "scatter_add"
         )
-        self._add(
+        self.add(
             Kernel(
                 axes,
                 stores=[store],
@@ -611,7 +610,7 @@ class Scheduler:
 
     # --- kernels -------------------------------------------------------------------------------
 
-    def _join(
+    def join(
         self,
         axes: tuple[Axis, ...],
         statement: Store | Fold,
@@ -651,7 +650,7 @@ class Scheduler:
             fresh.stores.append(statement)
         else:
             fresh.folds.append(statement)
-        self._add(fresh)
+        self.add(fresh)
 
     def _fits(
         self, kernel: Any, axes: tuple[Axis, ...], statement: Store | Fold,
@@ -680,234 +679,29 @@ class Scheduler:
                     return False
         return True
 
-    # --- control flow --------------------------------------------------------------------------
+    # --- steps for others -----------------------------------------------------------------------
 
-    def _control(self, expression: Expression, outs: list[Buffer]) -> None:
-        name = expression.name
-        if name == "checkpoint":
-            results = read_graph(expression.params["body"], self.table, expression.operands)
-            for result, buffer in zip(results, outs, strict=True):
-                self._nested(result, buffer)
-        elif name == "scan":
-            self._scan(expression, outs)
-        elif name == "while":
-            self._while(expression, outs)
-        elif name == "cond":
-            self._cond(expression, outs)
-        else:
-            self._call(expression, outs)
+    def nest(self) -> Scheduler:
+        """Return a scheduler for the inside of a loop or a branch."""
+        return Scheduler(self.pool, self.table, self.reader)
 
-    def _nested(self, expression: Expression, buffer: Buffer) -> None:
+    def compute_into(self, expression: Expression, buffer: Buffer) -> None:
         """Compute an expression that came up only now, and copy it to a buffer."""
-        inner = Scheduler(self.pool, self.table, self.reader)
+        inner = self.nest()
         inner.steps, inner.made = self.steps, self.made
         inner.run([expression])
         found = self.reader.placed[expression.number]
         found.kind = "scratch" if found.kind == "output" else found.kind
-        self._copy(found, buffer)
+        self.copy(found, buffer)
 
-    def _copy(self, source: Buffer, target: Buffer) -> None:
+    def copy(self, source: Buffer, target: Buffer) -> None:
+        """Write a buffer over another one."""
         sizes = tuple(n for n in source.shape if n != 1)
         axes = self.pool.domain(sizes)
         at = iter(axes)
         indices = tuple(Index(0) if n == 1 else Index(0, ((next(at), 1),)) for n in source.shape)
         term = self.pool.load(source, indices)
-        self._add(Kernel(axes, stores=[Store(target, indices, term)], names=["copy"]))
-
-    def _fresh_input(self, shape: tuple[int, ...], dtype: Any, buffer: Buffer) -> Expression:
-        """Return an expression that stands for a buffer inside a subgraph."""
-        from slopewise._core.aval import Aval
-
-        made = self.table.input(-1 - self.table.count, Aval(shape, dtype))
-        self.reader.place(made, buffer)
-        return made
-
-    def _inputs_of_body(self, operands: Sequence[Expression]) -> None:
-        """Compute what a loop reads from outside before the loop."""
-        for operand in operands:
-            if operand.number not in self.reader.placed and operand.data is None:
-                self.place(operand)
-
-    def _hand_over(self, results: Sequence[Buffer], carries: Sequence[Buffer]) -> None:
-        """Let the results of a body become the next carries, in their memory where that is safe.
-
-        It is safe where the old carry is not read any more once the new one is written, or is
-        read only at the element that is being written.
-        """
-        late: list[tuple[Buffer, Buffer]] = []
-        for made, carry in zip(results, carries, strict=True):
-            made.kind = "scratch"
-            if self._update_in_place(made, carry):
-                continue
-            safe = made.shape == carry.shape and made.dtype == carry.dtype
-            first = -1
-            for k, step in enumerate(self.steps):
-                if first < 0 and made.home in {b.home for b in step.writes()}:
-                    first = k  # a loop that changes it comes later
-                if first >= 0 and carry.home in {b.home for b in step.reads()}:
-                    safe = safe and k == first and reads_same_element(step, made, carry)
-            if safe and first >= 0:
-                made.alias = carry
-            else:
-                late.append((made, carry))
-        for made, carry in late:
-            self._copy(made, carry)
-
-    def _update_in_place(self, made: Buffer, carry: Buffer) -> bool:
-        """Write single places of a carry into it, instead of into a copy, where that is safe.
-
-        It is safe where nothing reads the old carry after the copy, but for the update itself at
-        the places that it writes, if these are different at all of its points.
-        """
-        writers = [s for s in self.steps if made in s.writes()]
-        if len(writers) != 2 or not all(isinstance(s, Kernel) for s in writers):
-            return False
-        copy, update = writers
-        if not update.ordered or len(update.stores) != 1 or made.shape != carry.shape:
-            return False
-        copies = [s for s in copy.stores if s.buffer is made]
-        source = copies[0].term if len(copies) == 1 else None
-        if source is None or source.kind != "load" or source.data != (carry, copies[0].indices):
-            return False
-        (store,) = update.stores
-        alone = not update.axes  # one point: it is read before it is written
-        apart = not any(t.axes for i in store.indices for t, _ in i.computed)
-        for step in self.steps[self.steps.index(copy) + 1 :]:
-            if carry.home not in {b.home for b in step.reads()}:
-                continue
-            if step is not update or not apart:
-                return False
-            loads = [t for t in walk(step.roots()) if t.kind == "load"]
-            here = all(t.data[1] == store.indices for t in loads if t.data[0].home is carry.home)
-            if not (alone or here):
-                return False
-        copy.stores.remove(copies[0])
-        if not copy.stores and not copy.folds:
-            self.steps.remove(copy)
-        made.alias = carry
-        return True
-
-    def _scan(self, expression: Expression, outs: list[Buffer]) -> None:
-        params = expression.params
-        consts, count, length = params["consts"], params["carries"], params["length"]
-        operands = expression.operands
-        self._inputs_of_body(operands)
-        carries = outs[:count]
-        for operand, carry in zip(operands[consts : consts + count], carries, strict=True):
-            carry.kind = "carry"
-            self._copy(self.place(operand), carry)
-        if length == 0:
-            return
-        axis = Axis(f"step{self.pool.axis_count}", length, self.pool.axis_count)
-        self.pool.axis_count += 1
-        step = Index(0, ((axis, 1),))
-        if params["reverse"]:
-            step = Index(length - 1, ((axis, -1),))
-        given = list(operands[:consts])
-        given += [self._fresh_input(c.shape, c.dtype, c) for c in carries]
-        inner = Scheduler(self.pool, self.table, self.reader)
-        for operand in operands[consts + count :]:
-            source = self.place(operand)
-            part = self.pool.buffer(operand.shape[1:], operand.dtype, "scratch")
-            self._slice_copy(inner, source, part, step, False)
-            given.append(self._fresh_input(part.shape, part.dtype, part))
-        results = read_graph(params["body"], self.table, given)
-        before = set(self.reader.placed)
-        found = inner.run(results)
-        for made, target in zip(found[count:], outs[count:], strict=True):
-            made.kind = "scratch"
-            self._slice_copy(inner, made, target, step, True)
-        inner._hand_over(found[:count], carries)
-        self._forget(before)
-        self._hoist(inner.steps, axis)
-        for carry in carries:
-            carry.kind = "scratch"
-        self._add(Loop(inner.steps, axis))
-
-    def _hoist(self, body: list[Any], axis: Axis | None, checks: Sequence[Any] = ()) -> None:
-        """Move kernels that compute the same in each round in front of the loop."""
-        changing: dict[int, int] = {}
-        for step in (*body, *checks):
-            for buffer in step.writes():
-                changing[buffer.home.number] = changing.get(buffer.home.number, 0) + 1
-        for step in list(body):
-            if not isinstance(step, Kernel) or step.ordered:
-                continue
-            terms = walk(step.roots())
-            if any(axis in t.axes or (t.kind == "load" and t.operands) for t in terms):
-                continue
-            made = {b.home.number for b in step.writes()}
-            reads = {b.home.number for b in step.reads()} - made
-            own = all(b.kind == "scratch" and b.alias is None for b in step.writes())
-            stays = any(changing.get(n, 0) for n in reads) or any(changing[n] > 1 for n in made)
-            written = [i for s in (*step.stores, *step.folds) for i in s.indices]
-            if not own or stays or any(axis in set(i.axes()) for i in written):
-                continue
-            for number in made:
-                changing[number] = 0
-            body.remove(step)
-            self._add(step)
-
-    def _forget(self, before: set[int]) -> None:
-        """Drop what was computed inside a body: outside, it has no value."""
-        for number in list(self.reader.placed):
-            if number not in before:
-                del self.reader.placed[number]
-        self.reader.known.clear()
-
-    def _slice_copy(
-        self, inner: Scheduler, source: Buffer, target: Buffer, step: Index, outward: bool
-    ) -> None:
-        """Copy the slice at a loop's step out of (or into) a stack of slices."""
-        small = source if outward else target
-        axes = self.pool.domain(tuple(n for n in small.shape if n != 1))
-        at = iter(axes)
-        indices = tuple(Index(0) if n == 1 else Index(0, ((next(at), 1),)) for n in small.shape)
-        if outward:
-            store = Store(target, (step, *indices), self.pool.load(source, indices))
-        else:
-            store = Store(target, indices, self.pool.load(source, (step, *indices)))
-        inner._join(axes, store, None)
-
-    def _while(self, expression: Expression, outs: list[Buffer]) -> None:
-        params = expression.params
-        count, tests = params["carries"], params["test_consts"]
-        operands = expression.operands
-        self._inputs_of_body(operands)
-        for operand, carry in zip(operands[:count], outs, strict=True):
-            carry.kind = "carry"
-            self._copy(self.place(operand), carry)
-        given = [self._fresh_input(c.shape, c.dtype, c) for c in outs]
-        before = set(self.reader.placed)
-        checker = Scheduler(self.pool, self.table, self.reader)
-        test = read_graph(params["test"], self.table, [*given, *operands[count : count + tests]])
-        (condition,) = checker.run(test)
-        condition.kind = "scratch"
-        self._forget(before)
-        inner = Scheduler(self.pool, self.table, self.reader)
-        results = read_graph(params["body"], self.table, [*given, *operands[count + tests :]])
-        inner._hand_over(inner.run(results), outs)
-        self._forget(before)
-        self._hoist(inner.steps, None, checker.steps)
-        for carry in outs:
-            carry.kind = "scratch"
-        self._add(Loop(inner.steps, None, condition, checker.steps))
-
-    def _cond(self, expression: Expression, outs: list[Buffer]) -> None:
-        predicate, *operands = expression.operands
-        self._inputs_of_body(operands)
-        condition = self.place(predicate)
-        branches: list[list[Any]] = []
-        before = set(self.reader.placed)
-        for key in ("taken", "other"):
-            inner = Scheduler(self.pool, self.table, self.reader)
-            found = inner.run(read_graph(expression.params[key], self.table, operands))
-            for made, target in zip(found, outs, strict=True):
-                made.kind = "scratch"
-                inner._copy(made, target)
-            self._forget(before)
-            branches.append(inner.steps)
-        self._add(Branch(condition, *branches))
+        self.add(Kernel(axes, stores=[Store(target, indices, term)], names=["copy"]))
 
 
 def _lie_apart(boxes: Sequence[Box]) -> bool:
