@@ -14,7 +14,7 @@ from slopewise._compile.loops import Axis, Buffer, Index, Term, linearise
 from slopewise._compile.steps import Product
 
 LARGE = 1 << 17  # multiplications
-SHARED = 64  # rows for which a factor is turned
+SHARED = 16  # rows for which a factor is turned
 PANEL = 1 << 20  # bytes of a factor that stay in the second cache
 FEW = 16  # rows of about one tile
 

@@ -373,16 +373,18 @@ class _Maker:
         folded = [f for k, a in self.members if a in k.reduced for f in k.folds]
         parts = _parts(work)
         rowwise: dict[int, int] = {}
+        whole: dict[int, int] = {}
         for each in uses:
             for number, use in each.items():
-                if use.dim is not None:
-                    rowwise[number] = use.bytes
+                (whole if use.dim is None else rowwise)[number] = use.bytes
         total = sum(rowwise.values())
         kept = sum(f.buffer.bytes for f in folded)
         while parts > 1 and parts * kept > total // 4:  # their sums would cost more than they save
             parts //= 2
         most = max(1, chunk_bytes * self.rows // max(1, total)) if chunk_bytes else self.rows
         least = COLUMNS if any(_is_column(u) for each in uses for u in each.values()) else 1
+        if chunk_bytes:  # what all chunks need may not be more than half of what one has for itself
+            least = max(least, -(-2 * sum(whole.values()) * self.rows // max(1, total)))
         parts = max(1, min(parts, self.rows // least))
         most = max(most, least)
         self.side_by_side = self._lie_side_by_side(uses)
