@@ -264,7 +264,7 @@ from slopewise._transform.vmap import vmap
 from slopewise.tensor import Tensor
 
 if TYPE_CHECKING:
-    from slopewise import examples, linalg, nn, optim, report, train, utils
+    from slopewise import examples, explain, linalg, nn, optim, report, train, utils
     from slopewise.nn.serialization import load, save
 
 __version__ = "0.1.0"
@@ -284,7 +284,7 @@ int32 = int = _DTYPES["int32"]
 int64 = long = _DTYPES["int64"]
 bool = _DTYPES["bool"]
 
-_LAZY = ("examples", "linalg", "nn", "optim", "report", "train", "utils")
+_LAZY = ("examples", "explain", "linalg", "nn", "optim", "report", "train", "utils")
 
 
 def __getattr__(name: str) -> _Any:
@@ -381,6 +381,7 @@ __all__ = [
     "exp",
     "exp2",
     "expand",
+    "explain",
     "expm1",
     "eye",
     "flatten",

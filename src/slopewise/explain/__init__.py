@@ -1,0 +1,10 @@
+"""Explanations: how derivatives follow, step by step, from the rules that compute them.
+
+Invariant: nothing here has a rule of its own; steps are read off the primitives' records and
+checked against the engine. It is separate because none of the engine needs prose.
+"""
+
+from slopewise.explain.explanation import Explanation, derivation
+from slopewise.explain.steps import Derivation, Step
+
+__all__ = ["Derivation", "Explanation", "Step", "derivation"]

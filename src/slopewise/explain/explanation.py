@@ -1,0 +1,190 @@
+"""What `explain.derivation` returns: one derivation for each order, and its readings.
+
+Invariant: it holds finished, checked derivations and never changes. It is separate from
+`steps`, which knows no language and no format.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from slopewise.errors import UsageError
+from slopewise.explain.lines import (
+    name_rule,
+    show_html,
+    show_latex,
+    show_markdown,
+    show_text,
+)
+from slopewise.explain.reading import read_function
+from slopewise.explain.rules import LANGUAGES
+from slopewise.explain.steps import Derivation, Step, derive_term
+
+_MOST = 8  # the highest order
+
+
+class Explanation:
+    """A derivative that can be read: its steps, and its text in four formats and two languages.
+
+    Attributes
+    ----------
+    derivations : tuple of Derivation
+        One for each order of the derivative.
+    at : dict of str to float, or None
+        The point at which the slope is told.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> found = sw.explain.derivation(lambda w: (w - 3) ** 2, at={"w": 4})
+    >>> found.result, found.value
+    ('2(w - 3)', 2.0)
+    """
+
+    def __init__(
+        self, derivations: tuple[Derivation, ...], at: Mapping[str, float] | None, lang: str
+    ) -> None:
+        self.derivations = derivations
+        self.at = None if at is None else dict(at)
+        self.lang = lang
+
+    @property
+    def steps(self) -> list[Step]:
+        """All steps, outermost first, of every order."""
+        return [step for found in self.derivations for step in found.list_steps()]
+
+    @property
+    def result(self) -> str:
+        """The derivative as a formula."""
+        from slopewise.explain.notation import write
+
+        last = self.derivations[-1]
+        return write(last.terms, last.result)
+
+    @property
+    def value(self) -> float | None:
+        """The derivative at the point, or None where no point was given."""
+        return None if self.at is None else self.derivations[-1].value(**self.at)
+
+    def hints(self, lang: str | None = None) -> list[str]:
+        """Return the names of the rules in the order of use, without what they give."""
+        return [name_rule(step, lang or self.lang) for step in self.steps]
+
+    def text(self, lang: str | None = None) -> str:
+        """Return it as text for a terminal."""
+        return self._show(show_text, lang, "\n\n")
+
+    def latex(self, lang: str | None = None) -> str:
+        """Return it as LaTeX for math mode."""
+        return self._show(show_latex, lang, "\n")
+
+    def markdown(self, lang: str | None = None) -> str:
+        """Return it as Markdown with LaTeX between dollars."""
+        return self._show(show_markdown, lang, "\n\n---\n\n")
+
+    def html(self, lang: str | None = None) -> str:
+        """Return it as a fragment of HTML with MathML."""
+        return self._show(show_html, lang, "\n")
+
+    def _show(self, show: Callable[..., str], lang: str | None, between: str) -> str:
+        last = len(self.derivations) - 1
+        return between.join(
+            show(found, lang or self.lang, self.at if i == last else None)
+            for i, found in enumerate(self.derivations)
+        )
+
+    def __str__(self) -> str:
+        return self.text()
+
+    def __repr__(self) -> str:
+        return f"<Explanation: {self.result}>"
+
+    def _repr_html_(self) -> str:
+        return self.html()
+
+    def _repr_latex_(self) -> str:
+        return f"$${self.latex()}$$"
+
+
+def derivation(
+    f: Callable[..., Any],
+    wrt: str | None = None,
+    *,
+    at: Mapping[str, float] | None = None,
+    order: int = 1,
+    expand: bool = False,
+    lang: str = "en",
+) -> Explanation:
+    """Return how the derivative of a function follows, by named rules, every step checked.
+
+    Parameters
+    ----------
+    f : callable
+        A function of numbers; its parameters are the variables.
+    wrt : str, optional
+        The variable; may be left out where there is one.
+    at : mapping of str to float, optional
+        A point at which to tell the slope; it names every variable.
+    order : int
+        1 for the derivative, 2 for its derivative, up to 8.
+    expand : bool
+        Multiply out first, and derive term by term.
+    lang : str
+        "en" or "ko".
+
+    Returns
+    -------
+    Explanation
+
+    Raises
+    ------
+    UsageError
+        If the variable, the point, the order or the language is not one there is.
+    GradientError
+        If a step does not agree with the engine's own derivative.
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> sw.explain.derivation(lambda x: sw.sin(x) ** 2).result
+    '2·sin(x)·cos(x)'
+    """
+    if lang not in LANGUAGES:
+        raise UsageError(f"derivation: no language {lang!r}; there is {', '.join(LANGUAGES)}.")
+    if not 1 <= order <= _MOST:
+        raise UsageError(f"derivation: order must be 1 to {_MOST}, not {order}.")
+    function, names = _read(f)
+    if wrt is None:
+        if len(names) != 1:
+            listed = ", ".join(names) or "no variable"
+            raise UsageError(f"derivation: of which variable? Pass wrt; there is {listed}.")
+        wrt = names[0]
+    if wrt not in names:
+        raise UsageError(f"derivation: no variable `{wrt}`; there is {', '.join(names)}.")
+    _check_point(at, names)
+    terms, term = read_function(function, names)
+    found: list[Derivation] = []
+    for _ in range(order):
+        found.append(derive_term(terms, term, wrt, expanded=expand and not found))
+        term = found[-1].result
+    return Explanation(tuple(found), at, lang)
+
+
+def _read(f: Any) -> tuple[Callable[..., Any], tuple[str, ...]]:
+    """Return a function of numbers in order, and their names."""
+    if not callable(f):
+        raise UsageError(f"derivation: needs a function of numbers, not {type(f).__name__}.")
+    parameters = inspect.signature(f).parameters.values()
+    if any(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD, p.KEYWORD_ONLY) for p in parameters):
+        raise UsageError("derivation: the function's variables are its positional parameters.")
+    return f, tuple(p.name for p in parameters)
+
+
+def _check_point(at: Mapping[str, float] | None, names: tuple[str, ...]) -> None:
+    if at is not None and set(at) != set(names):
+        raise UsageError(
+            f"derivation: at names {', '.join(at) or 'nothing'}; the variables are"
+            f" {', '.join(names)}."
+        )
