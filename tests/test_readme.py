@@ -31,13 +31,14 @@ def test_python_blocks_print_what_is_said(name):
         with contextlib.redirect_stdout(output):
             exec(compile(code, name, "exec"), names)
         said = re.search(r"`([^`]+)`", prose)
-        assert said is not None
-        assert output.getvalue().strip() == said[1]
+        shown = [text for text, _ in blocks(name, "text")]  # longer output has a block of its own
+        assert said is not None or shown
+        assert output.getvalue().strip() in [said[1] if said else "", *(s.strip() for s in shown)]
 
 
 def test_both_languages_show_the_same_code():
     english, korean = ([code for code, _ in blocks(name, "python")] for name in READMES)
-    assert english == korean
+    assert english == [code.replace(', lang="ko"', "") for code in korean]
     assert len(english) >= 2
 
 
