@@ -305,7 +305,9 @@ class MathPen(Pen):
             f"<mtr><mtd>{value.text}</mtd><mtd>{when}</mtd></mtr>"
             for value, when in ((x, condition.text), (y, f"<mtext>{otherwise}</mtext>"))
         )
-        return Piece(f"<mrow><mo>{{</mo><mtable>{rows}</mtable></mrow>", ATOM)
+        brace = '<mo stretchy="true" form="prefix">{</mo>'
+        table = f'<mtable columnalign="left">{rows}</mtable>'
+        return Piece(f"<mrow>{brace}{table}</mrow>", ATOM)
 
     def derivative(self, wrt: str, x: Piece, partial: bool) -> Piece:
         sign = "∂" if partial else "d"

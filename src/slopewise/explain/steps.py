@@ -180,7 +180,8 @@ class Deriver:
             after = t.over(self.mark(x), y)
             return Step("multiple", term, after, after, {"c": t.over(t.exact(1), y), "u": x})
         if not self.moves(x):
-            after = t.negative(t.over(t.times(x, self.mark(y)), t.power(y, 2)))
+            above = x if y is self.wrt else t.times(x, self.mark(y))
+            after = t.negative(t.over(above, t.power(y, 2)))
             return Step("reciprocal", term, after, after, {"c": x, "u": y})
         above = t.minus(t.times(self.mark(x), y), t.times(x, self.mark(y)))
         after = t.over(above, t.power(y, 2))
