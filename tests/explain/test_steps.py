@@ -99,7 +99,7 @@ def test_the_lecture_expands_first() -> None:
     assert found.result == "2w - 6"
     assert found.value == 2.0
     rules = [step.rule for step in found.steps]
-    assert rules == ["difference", "power", "variable", "multiple"]
+    assert rules == ["difference", "power", "multiple", "variable"]
 
 
 def test_higher_orders_and_several_variables() -> None:

@@ -28,6 +28,8 @@ from slopewise.explain.tidy import expand, is_polynomial, tidy
 POINTS = 24  # at which each step is checked
 _TRIED = 400
 _CLOSE = 1e-6
+FINISHED = ("power", "exponential", "function", "reciprocal", "zero_power", "piecewise")
+"""Rules that leave no derivative to take."""
 _NUDGE, _NUDGES = 1e-14, 3
 
 
@@ -117,7 +119,9 @@ class Deriver:
             return Step("constant", term, terms.exact(0), terms.exact(0), {"c": term})
         rule = getattr(self, f"_of_{term.name}", self._of_call)
         step: Step = rule(term)
-        below = {o.number: self.steps[o.number] for o in term.operands if self.moves(o)}
+        below: dict[int, Step] = {}
+        if step.rule not in FINISHED:
+            below = {o.number: self.steps[o.number] for o in term.operands if self.moves(o)}
         step = replace(step, steps=step.steps or tuple(below.values()), primitive=term.name)
         return replace(step, result=tidy(terms, self.settle(step.after)))
 
@@ -180,9 +184,8 @@ class Deriver:
             after = t.over(self.mark(x), y)
             return Step("multiple", term, after, after, {"c": t.over(t.exact(1), y), "u": x})
         if not self.moves(x):
-            above = x if y is self.wrt else t.times(x, self.mark(y))
-            after = t.negative(t.over(above, t.power(y, 2)))
-            return Step("reciprocal", term, after, after, {"c": x, "u": y})
+            outer = t.negative(t.over(x, t.power(y, 2)))
+            return self._chained("reciprocal", term, y, outer, {"c": x, "u": y})
         above = t.minus(t.times(self.mark(x), y), t.times(x, self.mark(y)))
         after = t.over(above, t.power(y, 2))
         return Step("quotient", term, after, after, {"u": x, "v": y})
