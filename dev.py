@@ -75,6 +75,7 @@ def run_tests(pytest_arguments: list[str]) -> int:
     ]
     os.chdir(ROOT)
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # two workers, each with threads of its own
+    os.environ.setdefault("SLOPEWISE_FUZZ_SECONDS", "60")
     failed: list[str] = []
     for name, command in checks:
         say(f"== {name}")

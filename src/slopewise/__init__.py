@@ -265,6 +265,7 @@ from slopewise.tensor import Tensor
 
 if TYPE_CHECKING:
     from slopewise import examples, explain, linalg, nn, optim, report, train, utils
+    from slopewise.explain.formula import parse
     from slopewise.nn.serialization import load, save
 
 __version__ = "0.1.0"
@@ -285,14 +286,15 @@ int64 = long = _DTYPES["int64"]
 bool = _DTYPES["bool"]
 
 _LAZY = ("examples", "explain", "linalg", "nn", "optim", "report", "train", "utils")
+_ELSEWHERE = {"save": "nn.serialization", "load": "nn.serialization", "parse": "explain.formula"}
 
 
 def __getattr__(name: str) -> _Any:
     """Import a subpackage when it is first used."""
     if name in _LAZY:
         return _importlib.import_module(f"slopewise.{name}")
-    if name in ("save", "load"):
-        return getattr(_importlib.import_module("slopewise.nn.serialization"), name)
+    if name in _ELSEWHERE:
+        return getattr(_importlib.import_module(f"slopewise.{_ELSEWHERE[name]}"), name)
     raise AttributeError(f"module 'slopewise' has no attribute {name!r}")
 
 
@@ -481,6 +483,7 @@ __all__ = [
     "optim",
     "outer",
     "pad",
+    "parse",
     "permute",
     "pi",
     "pinverse",

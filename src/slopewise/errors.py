@@ -38,6 +38,38 @@ class UsageError(SlopewiseError, ValueError):
     """A function was called with arguments that make no sense together."""
 
 
+class FormulaError(UsageError):
+    """A formula cannot be read; the message shows the place, what was expected, and a remedy.
+
+    Attributes: `text` (the formula), `place` (start and stop in it), `message` (one line, English),
+    `expected` (ids of what may stand there).
+    """
+
+    def __init__(
+        self,
+        text: str,
+        place: tuple[int, int],
+        message: str,
+        expected: tuple[str, ...],
+        descriptions: dict[str, str],
+    ) -> None:
+        super().__init__(text, place, message, expected, descriptions)
+        self.text = text
+        self.place = place
+        self.message = message
+        self.expected = expected
+        self._descriptions = descriptions
+
+    def __str__(self) -> str:
+        return self._descriptions["en"]
+
+    def describe(self, lang: str = "en") -> str:
+        """Return the whole message in a language: 'en' or 'ko'."""
+        if lang not in self._descriptions:
+            raise UsageError(f"describe: lang is {lang!r}; use one of {list(self._descriptions)}.")
+        return self._descriptions[lang]
+
+
 class DataError(SlopewiseError, ValueError):
     """A table, a column or a file cannot be used; the message is one line."""
 

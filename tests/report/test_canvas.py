@@ -12,9 +12,10 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import pytest
+from matplotlib.font_manager import FontProperties
 
 from slopewise.report import canvas, render_report
-from slopewise.report.canvas import find_korean_font, make_figure, own_settings, render_figure
+from slopewise.report.canvas import make_figure, own_settings, render_figure
 from slopewise.report.content import Curves, read_content
 from slopewise.report.lines import (
     draw_losses,
@@ -101,37 +102,12 @@ def test_with_a_font_labels_are_korean(
 ) -> None:
     # Any font serves to see that it is used: this one comes with matplotlib.
     path = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSansMono.ttf"
-    font = canvas.FontProperties(fname=str(path))
+    font = FontProperties(fname=str(path))
     monkeypatch.setattr("slopewise.report.pen.find_korean_font", lambda characters: font)
     pen = Pen("ko")
     assert not pen.missing
     assert pen.write("layer.hidden", number=2) == "은닉층 2"
     assert pen.scale(9).get_file() == str(path)
-
-
-def test_font_without_the_letters_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    path = str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf")
-    monkeypatch.setattr("matplotlib.font_manager.findSystemFonts", lambda: [])
-    monkeypatch.setattr("matplotlib.font_manager.fontManager.ttflist", [])
-    monkeypatch.setattr(canvas, "KOREAN_FONTS", ("dejavusans",))
-    canvas._find_font_file.cache_clear()
-    assert find_korean_font("loss") is None
-    monkeypatch.setattr("matplotlib.font_manager.findSystemFonts", lambda: [path, "/no/such.ttf"])
-    canvas._find_font_file.cache_clear()
-    assert find_korean_font("손실") is None
-    found = find_korean_font("loss")
-    assert found is not None and found.get_file() == path
-    canvas._find_font_file.cache_clear()
-
-
-def test_broken_font_file_is_passed_over(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    broken = tmp_path / "NanumGothic.ttf"
-    broken.write_bytes(b"not a font")
-    monkeypatch.setattr("matplotlib.font_manager.findSystemFonts", lambda: [str(broken)])
-    monkeypatch.setattr("matplotlib.font_manager.fontManager.ttflist", [])
-    canvas._find_font_file.cache_clear()
-    assert find_korean_font("손실") is None
-    canvas._find_font_file.cache_clear()
 
 
 def test_long_runs_keep_their_extremes() -> None:

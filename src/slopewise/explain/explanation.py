@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from slopewise.errors import UsageError
+from slopewise.explain.formula import Formula
 from slopewise.explain.lines import (
     name_rule,
     show_html,
@@ -109,7 +110,7 @@ class Explanation:
 
 
 def derivation(
-    f: Callable[..., Any],
+    f: str | Formula | Callable[..., Any],
     wrt: str | None = None,
     *,
     at: Mapping[str, float] | None = None,
@@ -121,8 +122,8 @@ def derivation(
 
     Parameters
     ----------
-    f : callable
-        A function of numbers; its parameters are the variables.
+    f : str, Formula or callable
+        A formula, or a function of numbers; its names or parameters are the variables.
     wrt : str, optional
         The variable; may be left out where there is one.
     at : mapping of str to float, optional
@@ -142,13 +143,15 @@ def derivation(
     ------
     UsageError
         If the variable, the point, the order or the language is not one there is.
+    FormulaError
+        If the text is no formula.
     GradientError
         If a step does not agree with the engine's own derivative.
 
     Examples
     --------
     >>> import slopewise as sw
-    >>> sw.explain.derivation(lambda x: sw.sin(x) ** 2).result
+    >>> sw.explain.derivation("sin(x)^2").result
     '2·sin(x)·cos(x)'
     """
     if lang not in LANGUAGES:
@@ -174,8 +177,14 @@ def derivation(
 
 def _read(f: Any) -> tuple[Callable[..., Any], tuple[str, ...]]:
     """Return a function of numbers in order, and their names."""
+    if isinstance(f, str):
+        f = Formula(f)
+    if isinstance(f, Formula):
+        return f, f.names
     if not callable(f):
-        raise UsageError(f"derivation: needs a function of numbers, not {type(f).__name__}.")
+        raise UsageError(
+            f"derivation: needs a formula or a function of numbers, not {type(f).__name__}."
+        )
     parameters = inspect.signature(f).parameters.values()
     if any(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD, p.KEYWORD_ONLY) for p in parameters):
         raise UsageError("derivation: the function's variables are its positional parameters.")

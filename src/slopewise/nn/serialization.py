@@ -7,13 +7,13 @@ with what it is and what to do. It is separate because it alone knows a file for
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from slopewise._core.files import write_file
 from slopewise._core.value import Value, new_value
 from slopewise.errors import DataError
 
@@ -64,16 +64,7 @@ def save(
     content = encode(arrays, dict(metadata) if metadata else None)
     target = Path(os.fspath(path))
     try:
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, target)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        write_file(target, content)
     except OSError as error:
         raise DataError(f"save: cannot write {target}: {error.strerror or error}.") from error
 

@@ -6,21 +6,16 @@ and the same figure gives the same bytes. It is separate because pictures should
 """
 
 import io
-import os
 import re
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
-from typing import Any
 
-import matplotlib
 import numpy as np
 from markupsafe import Markup
-from matplotlib import font_manager
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
+
+from slopewise.drawing.settings import colour_settings, use_settings
 
 INK = "#010101"
 FAINT = "#010102"
@@ -33,40 +28,6 @@ _COLOURS = {
     **{colour: f"var(--s{number})" for number, colour in enumerate(SERIES)},
     **{colour: f"var(--r{number})" for number, colour in enumerate(RAMP)},
 }
-DASHES = ("-", "--", "-.", ":", (0, (6, 1.5)), (0, (3, 1, 1, 1, 1, 1)), (0, (1, 1.2)))
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-_SETTINGS: dict[Any, Any] = {
-    "svg.fonttype": "path",
-    "svg.hashsalt": "slopewise",
-    "font.family": ["DejaVu Sans"],
-    "font.size": 11.0,
-    "text.color": INK,
-    "axes.edgecolor": INK,
-    "axes.labelcolor": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "axes.linewidth": 0.7,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": FAINT,
-    "grid.linewidth": 0.6,
-    "lines.linewidth": 1.6,
-    "lines.markersize": 4.5,
-    "legend.frameon": False,
-    "axes.axisbelow": True,
-}
-_LOCK = threading.RLock()
-"""matplotlib's settings are one dictionary for all threads."""
-KOREAN_FONTS = (
-    "notosanscjkkr", "notosanskr", "notosanscjk", "pretendard", "nanumgothic", "nanumbarungothic",
-    "nanumsquare", "malgun", "applesdgothicneo", "applegothic", "sourcehansans", "undotum", "dotum",
-    "gulim", "baekmuk", "batang", "nanummyeongjo", "notoserifcjk", "arialunicode",
-)  # fmt: skip
-"""Beginnings of font files' names, the best first, in small letters and digits only."""
-_NOT_PLAIN = re.compile(r"bold|black|light|thin|medium|heavy|italic|mono|extra")
-
-
 LARGEST = 1e100
 SMALLEST = 1e-100
 """Sizes outside these cannot be drawn."""
@@ -75,9 +36,7 @@ SMALLEST = 1e-100
 @contextmanager
 def own_settings() -> Iterator[None]:
     """The report's matplotlib settings for a while; then the user's again."""
-    with _LOCK, matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(_SETTINGS)
+    with use_settings(colour_settings(INK, FAINT)):
         yield
 
 
@@ -186,50 +145,3 @@ def tidy_svg(text: str, name: str, description: str) -> Markup:
     body = re.sub(r"\s*\n\s*", "\n", body).strip()
     head = Markup('<svg class="picture" viewBox="{}" role="img" aria-label="{}">')
     return head.format(box, description) + Markup(f"\n{body}\n</svg>")
-
-
-def find_korean_font(characters: str) -> FontProperties | None:
-    """A font of this computer that has the given characters, or None.
-
-    Parameters
-    ----------
-    characters : str
-        All that the labels use.
-
-    Returns
-    -------
-    FontProperties or None
-    """
-    path = _find_font_file("".join(sorted(set(characters))))
-    return FontProperties(fname=path) if path is not None else None
-
-
-@lru_cache(maxsize=8)
-def _find_font_file(characters: str) -> str | None:
-    """The file of the best font that has the characters."""
-    # matplotlib's list may be older than the fonts, so the system's folders are read too.
-    files = {entry.fname for entry in font_manager.fontManager.ttflist}
-    files.update(font_manager.findSystemFonts())
-    ranked = sorted((rank, path) for path in files if (rank := _rank_font(path)) is not None)
-    for _, path in ranked:
-        if os.path.isfile(path) and _has_characters(path, characters):
-            return path
-    return None
-
-
-def _rank_font(path: str) -> tuple[int, bool] | None:
-    """How well a font's file name suits, smaller being better; None for all other fonts."""
-    name = re.sub(r"[^a-z0-9]", "", os.path.basename(path).lower())
-    for place, beginning in enumerate(KOREAN_FONTS):
-        if name.startswith(beginning):
-            return place, bool(_NOT_PLAIN.search(name))
-    return None
-
-
-def _has_characters(path: str, characters: str) -> bool:
-    """Whether a font file has a glyph for every character."""
-    try:
-        known = font_manager.get_font(path).get_charmap()
-    except (OSError, RuntimeError, ValueError):
-        return False
-    return all(ord(character) in known for character in characters)

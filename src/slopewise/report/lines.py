@@ -13,11 +13,10 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
+from slopewise.drawing.settings import DASHES, MARKERS
 from slopewise.report.canvas import (
-    DASHES,
     INK,
     LARGEST,
-    MARKERS,
     RAMP,
     SERIES,
     SMALLEST,

@@ -10,7 +10,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.font_manager import FontProperties
 
-from slopewise.report.canvas import find_korean_font
+from slopewise.drawing.fonts import find_korean_font
 from slopewise.report.messages import MESSAGES, say
 
 

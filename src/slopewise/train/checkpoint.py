@@ -7,13 +7,13 @@ file's metadata; nothing is unpickled. It is separate because models are written
 
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from slopewise._core.files import write_file
 from slopewise.train.faults import Fault, first_line
 
 FORMAT = 1
@@ -35,32 +35,12 @@ def write_bytes(path: Path, data: bytes) -> None:
     DataError
         If the folder cannot be written or the disk is full; nothing is left behind then.
     """
-    part = None
     try:
-        descriptor, part = tempfile.mkstemp(
-            dir=path.parent, prefix=f".{path.name}.", suffix=".part"
-        )
-        with os.fdopen(descriptor, "wb") as handle:
-            handle.write(data)
-            handle.flush()
-            os.fsync(handle.fileno())
-        os.chmod(part, 0o666 & ~_read_umask())
-        os.replace(part, path)
-    except BaseException as error:
-        if part is not None:
-            Path(part).unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            reason = error.strerror or first_line(error)
-            raise Fault("cannot_write", path=path, reason=reason) from None
-        raise
+        write_file(path, data)
+    except OSError as error:
+        reason = error.strerror or first_line(error)
+        raise Fault("cannot_write", path=path, reason=reason) from None
     sync_folder(path.parent)
-
-
-def _read_umask() -> int:
-    """The process's umask (it can only be read by setting it)."""
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask
 
 
 def sync_folder(folder: Path) -> None:

@@ -1,0 +1,10 @@
+"""Drawing: what all pictures share, below reports and explanations.
+
+Invariant: pyplot is never imported, the user's matplotlib settings are neither read nor changed for
+good, and nothing here knows what is drawn. It is separate because the report, the explanations and
+the diagnosis all draw, and none of them may know the others.
+"""
+
+from slopewise.drawing.picture import Picture as Picture
+from slopewise.drawing.picture import Sheet as Sheet
+from slopewise.drawing.picture import open_sheet as open_sheet
