@@ -233,3 +233,12 @@ def test_values_against_mpmath(made: Made, x: float, y: float) -> None:
     given = {name: value for name, value in (("x", x), ("y", y)) if name in formula.names}
     # Rounding on the way may still be cancelled later: eight operations of a few ULP each.
     assert formula(**given).item() == pytest.approx(float(exact), rel=1e-10, abs=1e-11)
+
+
+def test_compiled_with_names() -> None:
+    compiled = sw.compile(parse("x + 2y"))
+    for _ in range(2):
+        found = compiled(x=sw.ones(3), y=sw.ones(3))
+        np.testing.assert_array_equal(found.numpy(), [3.0, 3.0, 3.0])
+    slope = sw.compile(sw.grad(lambda x: parse("sum(x^2 y)")(x=x, y=3.0)))
+    np.testing.assert_array_equal(slope(sw.ones(2)).numpy(), [6.0, 6.0])

@@ -98,7 +98,7 @@ class Reach:
 
     def _add(self, place: Place, thing: Any, known: dict[int, int]) -> None:
         kind = _kind(thing)
-        if kind == "":
+        if kind == "" and len(self.places) >= self.roots:  # a root keeps its place
             return
         place.label = place.label.lstrip(".")
         if kind != "setting":
