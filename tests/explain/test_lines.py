@@ -19,26 +19,6 @@ FUNCTIONS = [
 ]
 SIGNS = "sin|cos|ln|log|exp|sqrt|abs|sigmoid|where|relu|max|min|floor|sign|tanh"
 
-ENGLISH = """\
-f(w) = (w - 3)^2
-
-chain rule, outside: power rule: u = w - 3, n = 2
-  d/dw[(w - 3)^2] = 2(w - 3)·d/dw[w - 3]
-  sum and difference rule
-    d/dw[w - 3] = d/dw[w] - d/dw[3]
-    variable
-      d/dw[w] = 1
-    d/dw[w - 3] = 1
-  d/dw[(w - 3)^2] = 2(w - 3)
-
-f'(w) = 2(w - 3)
-f'(4) = 2
-every step checked at 24 points of the domain"""
-
-
-def test_the_lectures_example() -> None:
-    assert sw.explain.derivation(lambda w: (w - 3) ** 2, at={"w": 4}).text() == ENGLISH
-
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_korean_has_no_english(function: object) -> None:

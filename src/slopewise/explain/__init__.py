@@ -4,7 +4,8 @@ Invariant: nothing here has a rule of its own; steps are read off the primitives
 checked against the engine. It is separate because none of the engine needs prose.
 """
 
+from slopewise.explain.derivations import Derivation
 from slopewise.explain.explanation import Explanation, derivation
-from slopewise.explain.steps import Derivation, Step
+from slopewise.explain.steps import Step
 
 __all__ = ["Derivation", "Explanation", "Step", "derivation"]

@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from slopewise.errors import UsageError
+from slopewise.explain.derivations import Derivation, derive_term, measure_slope
 from slopewise.explain.formula import Formula
-from slopewise.explain.lines import (
-    name_rule,
-    show_html,
-    show_latex,
-    show_markdown,
-    show_text,
-)
+from slopewise.explain.layout import show_html, show_latex, show_line, show_markdown, show_text
+from slopewise.explain.lines import say_rule
+from slopewise.explain.notation import write
 from slopewise.explain.reading import read_function
 from slopewise.explain.rules import LANGUAGES
-from slopewise.explain.steps import Derivation, Step, derive_term
+from slopewise.explain.steps import Step
 
 _MOST = 8  # the highest order
 
@@ -53,14 +52,14 @@ class Explanation:
 
     @property
     def steps(self) -> list[Step]:
-        """All steps, outermost first, of every order."""
-        return [step for found in self.derivations for step in found.list_steps()]
+        """All steps, outermost first, of every order; with values where a point was given."""
+        if self.at is None:
+            return [step for found in self.derivations for step in found.list_steps()]
+        return [s for found in self.derivations for s in found.fill_values(self.at).list_steps()]
 
     @property
     def result(self) -> str:
         """The derivative as a formula."""
-        from slopewise.explain.notation import write
-
         last = self.derivations[-1]
         return write(last.terms, last.result)
 
@@ -70,29 +69,47 @@ class Explanation:
         return None if self.at is None else self.derivations[-1].value(**self.at)
 
     def hints(self, lang: str | None = None) -> list[str]:
-        """Return the names of the rules in the order of use, without what they give."""
-        return [name_rule(step, lang or self.lang) for step in self.steps]
+        """Return the rules in the order of use and what they say, without what they give."""
+        return [say_rule(step, lang or self.lang) for step in self.steps if step.rule != "tidy"]
 
-    def text(self, lang: str | None = None) -> str:
-        """Return it as text for a terminal."""
-        return self._show(show_text, lang, "\n\n")
+    def show_step(self, number: int, lang: str | None = None) -> str:
+        """Return what one of the hinted steps gives, as text; the first is 1.
 
-    def latex(self, lang: str | None = None) -> str:
+        Raises
+        ------
+        UsageError
+            If there is no such step.
+        """
+        listed = [
+            (found, step)
+            for found in self.derivations
+            for step in found.list_steps()
+            if step.rule != "tidy"
+        ]
+        if not 1 <= number <= len(listed):
+            raise UsageError(f"derivation: no step {number}; there are {len(listed)}.")
+        return show_line(*listed[number - 1], lang or self.lang)
+
+    def text(self, lang: str | None = None, *, full: bool = False) -> str:
+        """Return it as text for a terminal; `full` tells every step of a long one."""
+        return self._show(show_text, lang, full, "\n\n")
+
+    def latex(self, lang: str | None = None, *, full: bool = False) -> str:
         """Return it as LaTeX for math mode."""
-        return self._show(show_latex, lang, "\n")
+        return self._show(show_latex, lang, full, "\n")
 
-    def markdown(self, lang: str | None = None) -> str:
+    def markdown(self, lang: str | None = None, *, full: bool = False) -> str:
         """Return it as Markdown with LaTeX between dollars."""
-        return self._show(show_markdown, lang, "\n\n---\n\n")
+        return self._show(show_markdown, lang, full, "\n\n---\n\n")
 
-    def html(self, lang: str | None = None) -> str:
+    def html(self, lang: str | None = None, *, full: bool = False) -> str:
         """Return it as a fragment of HTML with MathML."""
-        return self._show(show_html, lang, "\n")
+        return self._show(show_html, lang, full, "\n")
 
-    def _show(self, show: Callable[..., str], lang: str | None, between: str) -> str:
+    def _show(self, show: Callable[..., str], lang: str | None, full: bool, between: str) -> str:
         last = len(self.derivations) - 1
         return between.join(
-            show(found, lang or self.lang, self.at if i == last else None)
+            show(found, lang or self.lang, self.at if i == last else None, full)
             for i, found in enumerate(self.derivations)
         )
 
@@ -170,8 +187,10 @@ def derivation(
     terms, term = read_function(function, names)
     found: list[Derivation] = []
     for _ in range(order):
-        found.append(derive_term(terms, term, wrt, expanded=expand and not found))
-        term = found[-1].result
+        made = derive_term(terms, term, wrt, expanded=expand and not found)
+        measure = partial(measure_slope, function, names, wrt, len(found) + 1)
+        found.append(replace(made, measure=measure))
+        term = made.result
     return Explanation(tuple(found), at, lang)
 
 

@@ -11,12 +11,12 @@ import math
 import re
 import unicodedata
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from html import escape
 
-from slopewise._transform.expression import Expression, order
+from slopewise._transform.expression import Expression
 from slopewise.explain.reading import Terms
 
 SUM, PRODUCT, POWER, ATOM = 1, 2, 3, 4
@@ -101,7 +101,7 @@ def name_number(value: float) -> tuple[str, Fraction] | None:
     known = (("pi", math.pi), ("e", math.e))
     for name, size in known:
         factor = Fraction(value / size).limit_denominator(24)
-        if factor and float(factor) * size == value:
+        if factor and factor.numerator < 10_000 and float(factor) * size == value:
             return name, factor
     return None
 
@@ -319,21 +319,55 @@ class MathPen(Pen):
 PENS: dict[str, Pen] = {"text": TextPen(), "latex": LatexPen(), "html": MathPen()}
 
 
-def write(terms: Terms, root: Expression, form: str = "text", lang: str = "en") -> str:
-    """Return a term in a format: "text", "latex" or "html" (MathML without its outer tag)."""
+def write(
+    terms: Terms,
+    root: Expression,
+    form: str = "text",
+    lang: str = "en",
+    names: Mapping[int, str] | None = None,
+) -> str:
+    """Return a term in a format: "text", "latex" or "html" (MathML without its outer tag).
+
+    Parameters
+    ----------
+    terms : Terms
+        Where the term was made.
+    root : Expression
+    form : str
+    lang : str
+    names : mapping of int to str, optional
+        Parts that are written by a name, by number; the root itself never is.
+
+    Returns
+    -------
+    str
+    """
     pen = PENS[form]
-    done: dict[int, Piece] = {}
-    for term in order([root]):
-        done[term.number] = _write_one(
-            terms, term, [done[o.number] for o in term.operands], pen, lang
-        )
+    done = {number: pen.name(name) for number, name in (names or {}).items()}
+    done.pop(root.number, None)
+    pending = [root]
+    while pending:
+        term = pending[-1]
+        left = [o for o in term.operands if o.number not in done]
+        if left:
+            pending += left
+            continue
+        pending.pop()
+        if term.number not in done:
+            parts = [done[o.number] for o in term.operands]
+            done[term.number] = write_node(terms, term, parts, pen, lang)
     return done[root.number].text
 
 
-def _write_one(
+def write_node(
     terms: Terms, term: Expression, parts: Sequence[Piece], pen: Pen, lang: str
 ) -> Piece:
+    """Return one operation with its operands as they are written."""
     name = term.name
+    if term.data is not None and term.dtype.kind == "b":  # a truth is written as one
+        return pen.join(
+            "equal" if term.data else "not_equal", pen.number(0), pen.number(0), SUM - 1
+        )
     if term.data is not None:
         return pen.number(float(term.data.item()))
     if term.primitive is None:

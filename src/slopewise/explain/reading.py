@@ -21,6 +21,7 @@ from slopewise._core.aval import Aval
 from slopewise._core.graph import Primitive
 from slopewise._core.quiet import hush, restore
 from slopewise._core.rules import Partials
+from slopewise._core.state import state
 from slopewise._core.trace import Graph, trace
 from slopewise._core.value import Value
 from slopewise._ops import arithmetic, comparison, exponential, powers, special, trigonometric
@@ -28,6 +29,7 @@ from slopewise._transform.expression import Expression, Table, order, read_graph
 
 NUMBER = np.dtype(np.float64)
 _SCALAR = Aval((), NUMBER)
+_LARGEST = Fraction(np.finfo(np.float64).max)
 
 
 class Terms(Table):
@@ -72,7 +74,10 @@ class Terms(Table):
     def exact(self, value: float | Fraction) -> Expression:
         """Return a number; a fraction whose float would hide it is a quotient of two."""
         fraction = Fraction(value)
-        if fraction.denominator == 1 or float(fraction).as_integer_ratio() == (
+        if abs(fraction) > _LARGEST:
+            return self.number(math.inf if fraction > 0 else -math.inf, NUMBER)
+        readable = max(abs(fraction.numerator), fraction.denominator) < 10**15
+        if not readable or fraction.denominator == 1 or float(fraction).as_integer_ratio() == (
             fraction.numerator, fraction.denominator,
         ):  # fmt: skip
             return self.number(float(fraction), NUMBER)
@@ -134,10 +139,12 @@ class Terms(Table):
 
 def read_function(function: Callable[..., Any], names: Sequence[str]) -> tuple[Terms, Expression]:
     """Return the terms of a function of numbers, and the one that is its value."""
-    kept = hush()
+    kept, recognising = hush(), state.recognising
+    state.recognising = False  # the derivation is of what was written
     try:
         graph, _ = trace(lambda *xs: (function(*xs),), [_SCALAR] * len(names))
     finally:
+        state.recognising = recognising
         restore(kept)
     terms = Terms(names)
     return terms, read_graph(graph, terms, terms.inputs)[0]
@@ -172,6 +179,17 @@ def evaluate(roots: Sequence[Expression], inputs: Any) -> dict[int, Any]:
     finally:
         restore(kept)
     return found
+
+
+@cache
+def find_slopes(primitive: Primitive, pair: tuple[float, float]) -> tuple[float, float]:
+    """Return the partial derivatives of a function of two numbers at a point, by its record."""
+    terms = Terms("uv")
+    whole = terms.apply(primitive, terms.inputs, {})
+    slopes = [terms.partial(whole, place) for place in (0, 1)]
+    values = evaluate([s for s in slopes if s is not None], [np.float64(x) for x in pair])
+    x, y = (0.0 if s is None else float(values[s.number]) for s in slopes)
+    return x, y
 
 
 def fraction_of(term: Expression) -> Fraction | None:

@@ -37,6 +37,16 @@ class Rule:
     does_ko: str
     lecture: str = ""
 
+    def name(self, lang: str) -> str:
+        """Return its name; in Korean with the lecture's own in parentheses."""
+        if lang == "en":
+            return self.en
+        return f"{self.ko} ({self.lecture})" if self.lecture else self.ko
+
+    def sentence(self, lang: str) -> str:
+        """Return what it says."""
+        return self.does_en if lang == "en" else self.does_ko
+
 
 RULES: dict[str, Rule] = {
     "constant": Rule(
@@ -104,6 +114,12 @@ RULES: dict[str, Rule] = {
         "Each case is derived by itself; where cases meet, the one that holds is taken.",
         "경우마다 따로 미분하고, 경계에서는 조건이 성립하는 쪽의 값을 씁니다.",
     ),
+    "extremum": Rule(
+        "larger or smaller, by cases", "큰 값과 작은 값, 경우를 나누어 미분",
+        r"\max(u,v)' = u' \text{ or } v'", "max(u, v)' = u' or v'",
+        "Where one operand is taken, its derivative is; where both are equal, the mean of the two.",
+        "택한 쪽을 미분하고, 두 값이 같은 곳에서는 두 미분의 평균을 씁니다.",
+    ),
     "piecewise": Rule(
         "piecewise constant", "계단 함수의 미분", r"(u)' = 0", "(u)' = 0",
         "It jumps and is level in between, so its slope is 0.",
@@ -116,13 +132,30 @@ RULES: dict[str, Rule] = {
         "피연산자마다 그 기울기와 변화의 곱을 더합니다.",
     ),
     "chain": Rule(
-        "chain rule", "합성함수의 미분법 (연쇄 법칙)", r"f(u)' = f'(u)\,u'", "f(u)' = f'(u)·u'",
+        "chain rule", "합성함수의 미분법", r"f(u)' = f'(u)\,u'", "f(u)' = f'(u)·u'",
         "The slope outside times the slope inside.",
         "바깥 함수의 기울기와 안쪽 함수의 기울기를 곱합니다.", "연쇄 법칙",
     ),
     "expand": Rule(
         "expand", "전개", "", "", "Multiply out and collect like terms.",
         "곱을 풀어 쓰고 동류항을 모읍니다.",
+    ),
+    "put_in": Rule(
+        "put in", "대입", "", "", "Put in what the inner steps found.",
+        "안쪽 단계에서 구한 도함수를 넣습니다.",
+    ),
+    "definition": Rule(
+        "definition", "정의", "", "", "What the function is in other words.",
+        "함수의 뜻을 다른 식으로 씁니다.",
+    ),
+    "recognise_sigmoid": Rule(
+        "recognise σ", "σ 알아보기", r"\sigma(u) = \frac{1}{1 + e^{-u}}",
+        "σ(u) = 1/(1 + e^(-u))", "What came out is made of the sigmoid itself.",
+        "구한 식을 시그모이드로 다시 씁니다.",
+    ),
+    "recognise": Rule(
+        "recognise the function", "함수 알아보기", "", "",
+        "What came out is the function's own rule.", "구한 식을 함수의 공식으로 다시 씁니다.",
     ),
     "tidy": Rule(
         "tidy", "정리", "", "", "Fold numbers and collect like terms.",

@@ -17,6 +17,7 @@ from slopewise._transform.expression import Expression, order
 from slopewise.explain.reading import Terms, fraction_of
 
 MOST_TERMS = 200  # that expanding may make
+_MULTIPLIED_OUT = 20  # nodes of a numerator that is multiplied out to see whether it gets shorter
 _ZERO_AT_ZERO = {"sin", "tan", "asin", "atan", "sinh", "tanh", "asinh", "atanh", "sqrt", "abs"}
 _ONE_AT_ZERO = {"exp", "cos", "cosh"}
 Factors = dict[int, tuple[Expression, Fraction]]
@@ -76,7 +77,10 @@ def _split_power(term: Expression) -> tuple[Expression, Fraction]:
     if term.name == "pow":
         exponent = _ratio_of(term.operands[1])
         if exponent is not None:
-            return term.operands[0], exponent
+            base = term.operands[0]
+            if base.name == "sqrt" and exponent.denominator == 1:
+                return base.operands[0], exponent / 2
+            return base, exponent
     return term, Fraction(1)
 
 
@@ -226,7 +230,8 @@ def _tidy_one(terms: Terms, term: Expression) -> Expression:
     if name in ("add", "sub"):
         return join_sum(terms, split_sum(terms, term))
     if name in ("mul", "div", "neg"):
-        return join_product(terms, _spread_powers(split_product(term)))
+        product = _merge_exponentials(terms, _spread_powers(split_product(term)))
+        return join_product(terms, _cancel(terms, product))
     if name == "pow":
         return _tidy_power(terms, term)
     if name == "where":
@@ -256,6 +261,44 @@ def _spread_powers(product: Product) -> Product:
     return found
 
 
+def _merge_exponentials(terms: Terms, product: Product) -> Product:
+    """Write e^u e^v as e to the sum of both, where there is more than one."""
+    exponentials = [(b, k) for b, k in product.factors.values() if b.name == "exp"]
+    if len(exponentials) < 2:
+        return product
+    exponent = _chain(
+        terms.plus, [terms.times(terms.exact(k), base.operands[0]) for base, k in exponentials]
+    )
+    merged = _tidy_call(terms, terms.call(exponential.exp, tidy(terms, exponent)))
+    taken = {base.number for base, _ in exponentials}
+    found = Product(product.coefficient)
+    for base, power in product.factors.values():
+        if base.number not in taken:
+            found.take(base, power)
+        elif base is exponentials[0][0] and fraction_of(merged) != 1:
+            found.take(merged, Fraction(1))
+    return found
+
+
+def _cancel(terms: Terms, product: Product) -> Product:
+    """Multiply a sum above a quotient out where that leaves less to write."""
+    if not any(exponent < 0 for _, exponent in product.factors.values()):
+        return product
+    for base, exponent in list(product.factors.values()):
+        size = len(order([base])) if base.name in ("add", "sub") and exponent == 1 else 0
+        if not 0 < size <= _MULTIPLIED_OUT:
+            continue
+        spread = expand(terms, base)
+        if len(order([spread])) < size:
+            found = split_product(spread)
+            found.coefficient *= product.coefficient
+            for other, power in product.factors.values():
+                if other is not base:
+                    found.take(other, power)
+            return found
+    return product
+
+
 def _tidy_power(terms: Terms, term: Expression) -> Expression:
     base = term.operands[0]
     power = _ratio_of(term.operands[1])
@@ -270,7 +313,7 @@ def _tidy_power(terms: Terms, term: Expression) -> Expression:
         return join_product(terms, Product(number ** int(power)))
     if power == Fraction(1, 2):
         return _tidy_call(terms, terms.call(powers.sqrt, base))
-    if power < 0 or base.name in ("mul", "div", "neg", "pow"):
+    if power < 0 or base.name in ("mul", "div", "neg", "pow", "sqrt"):
         product = Product()
         product.take(base, power)
         return join_product(terms, _spread_powers(product))

@@ -1,0 +1,59 @@
+"""Golden readings: what the worked examples say, in four formats and two languages, kept as files.
+
+Run as `python -m tests.explain.goldens` to write the files anew; read what changed before keeping it.
+The test compares them. The examples are the lecture's own and one for each family of rules.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import slopewise as sw
+
+FOLDER = Path(__file__).parent / "golden"
+FORMATS = {"text": "txt", "latex": "tex", "markdown": "md", "html": "html"}
+EXAMPLES: dict[str, dict[str, Any]] = {
+    "square": {"f": "(w-3)^2", "at": {"w": 4}},
+    "expanded": {"f": "(w-3)^2", "at": {"w": 4}, "expand": True},
+    "exponential": {"f": "e^x", "at": {"x": 1}},
+    "base": {"f": "2^x", "at": {"x": 3}},
+    "cosine": {"f": "sin(x)", "at": {"x": 0}},
+    "sigmoid": {"f": "1/(1 + e^(-x))", "at": {"x": 2}},
+    "neuron": {"f": "(sigmoid(w x + b) - y)^2", "wrt": "w",
+               "at": {"w": 0.5, "x": 2, "b": -1, "y": 1}},
+    "chain": {"f": "sigmoid(sigmoid(sigmoid(x)))", "at": {"x": 0}},
+    "product": {"f": "x^2 e^(-x)", "at": {"x": 1}, "order": 2},
+    "quotient": {"f": "sin(x)/x", "at": {"x": 2}},
+    "powers": {"f": "x^x + sqrt(x) + x^-3", "at": {"x": 4}},
+    "cases": {"f": "max(x, 0) + |x - 1| + where(x > 2, x^2, 4)", "at": {"x": 3}},
+    "inverse": {"f": "atan(x) + asin(x/2) + tanh(x)", "at": {"x": 1}},
+}  # fmt: skip
+
+
+def read_examples() -> dict[str, str]:
+    """Return every example's reading by the name of its file."""
+    found: dict[str, str] = {}
+    for name, given in EXAMPLES.items():
+        explanation = sw.explain.derivation(
+            given["f"], **{k: v for k, v in given.items() if k != "f"}
+        )
+        for form, ending in FORMATS.items():
+            for lang in ("en", "ko"):
+                found[f"{name}.{lang}.{ending}"] = getattr(explanation, form)(lang) + "\n"
+    return found
+
+
+def main() -> None:
+    """Write the files."""
+    FOLDER.mkdir(exist_ok=True)
+    made = read_examples()
+    for path in FOLDER.iterdir():
+        if path.name not in made:
+            path.unlink()
+    for name, text in made.items():
+        (FOLDER / name).write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,37 @@
+"""The worked examples read as they did, and their Korean has no English left."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from tests.explain.goldens import EXAMPLES, FOLDER, FORMATS, read_examples
+
+MADE = read_examples()
+SIGNS = (
+    "sin|cos|tan|ln|log|exp|sqrt|abs|sigmoid|where|relu|max|min|floor|sign|tanh|atan|asin|softplus"
+)
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_reads_as_before(name: str) -> None:
+    assert (FOLDER / name).read_text(encoding="utf-8") == MADE[name]
+
+
+def test_no_file_is_left_over() -> None:
+    assert {path.name for path in FOLDER.iterdir()} == set(MADE)
+    assert len(MADE) == len(EXAMPLES) * len(FORMATS) * 2
+
+
+@pytest.mark.parametrize("name", [name for name in MADE if ".ko." in name])
+def test_korean_has_no_english(name: str) -> None:
+    text = re.sub(r"<[^>]*>", " ", MADE[name]) if name.endswith("html") else MADE[name]
+    text = re.sub(r"\\[a-zA-Z]+|\{aligned\}|\{cases\}|ReLU|&#?\w+;", " ", text)
+    text = re.sub(rf"\b({SIGNS})\b|\bd/d[a-z]\b", " ", text)
+    assert not re.findall(r"[A-Za-z]{3,}", text)
+
+
+@pytest.mark.parametrize("name", [name for name in MADE if ".ko." in name])
+def test_particles_never_touch_a_formula(name: str) -> None:
+    text = re.sub(r"<[^>]*>", "", MADE[name])
+    assert not re.search(r"[0-9A-Za-z)\]}$](을|를|이|가|은|는|와|과|로|으로)\b", text)
