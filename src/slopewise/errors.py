@@ -38,7 +38,24 @@ class UsageError(SlopewiseError, ValueError):
     """A function was called with arguments that make no sense together."""
 
 
-class FormulaError(UsageError):
+class SpokenError(UsageError):
+    """A `UsageError` that can be told in English and Korean."""
+
+    def __init__(self, descriptions: dict[str, str]) -> None:
+        super().__init__(descriptions)
+        self._descriptions = descriptions
+
+    def __str__(self) -> str:
+        return self._descriptions["en"]
+
+    def describe(self, lang: str = "en") -> str:
+        """Return the whole message in a language: 'en' or 'ko'."""
+        if lang not in self._descriptions:
+            raise UsageError(f"describe: lang is {lang!r}; use one of {list(self._descriptions)}.")
+        return self._descriptions[lang]
+
+
+class FormulaError(SpokenError):
     """A formula cannot be read; the message shows the place, what was expected, and a remedy.
 
     Attributes: `text` (the formula), `place` (start and stop in it), `message` (one line, English),
@@ -53,21 +70,12 @@ class FormulaError(UsageError):
         expected: tuple[str, ...],
         descriptions: dict[str, str],
     ) -> None:
-        super().__init__(text, place, message, expected, descriptions)
+        super().__init__(descriptions)
+        self.args = (text, place, message, expected, descriptions)  # what pickle makes it of
         self.text = text
         self.place = place
         self.message = message
         self.expected = expected
-        self._descriptions = descriptions
-
-    def __str__(self) -> str:
-        return self._descriptions["en"]
-
-    def describe(self, lang: str = "en") -> str:
-        """Return the whole message in a language: 'en' or 'ko'."""
-        if lang not in self._descriptions:
-            raise UsageError(f"describe: lang is {lang!r}; use one of {list(self._descriptions)}.")
-        return self._descriptions[lang]
 
 
 class DataError(SlopewiseError, ValueError):

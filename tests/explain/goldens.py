@@ -1,6 +1,6 @@
-"""Golden readings: what the worked examples say, in four formats and two languages, kept as files.
+"""Golden readings: what the worked examples say, in four formats and two languages, as files.
 
-Run as `python -m tests.explain.goldens` to write the files anew; read what changed before keeping it.
+Run as `python -m tests.explain.goldens` to write them anew; read what changed before keeping it.
 The test compares them. The examples are the lecture's own and one for each family of rules.
 """
 

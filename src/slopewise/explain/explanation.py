@@ -6,7 +6,6 @@ Invariant: it holds finished, checked derivations and never changes. It is separ
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -19,10 +18,18 @@ from slopewise.explain.layout import show_html, show_latex, show_line, show_mark
 from slopewise.explain.lines import say_rule
 from slopewise.explain.notation import write
 from slopewise.explain.reading import read_function
-from slopewise.explain.rules import LANGUAGES
+from slopewise.explain.requests import (
+    check_lang,
+    check_range,
+    choose_variable,
+    read_point,
+    read_request,
+    refuse,
+)
 from slopewise.explain.steps import Step
 
-_MOST = 8  # the highest order
+MOST_ORDERS = 8
+"""The highest order of a derivative."""
 
 
 class Explanation:
@@ -130,7 +137,7 @@ def derivation(
     f: str | Formula | Callable[..., Any],
     wrt: str | None = None,
     *,
-    at: Mapping[str, float] | None = None,
+    at: Mapping[str, float] | float | None = None,
     order: int = 1,
     expand: bool = False,
     lang: str = "en",
@@ -143,7 +150,7 @@ def derivation(
         A formula, or a function of numbers; its names or parameters are the variables.
     wrt : str, optional
         The variable; may be left out where there is one.
-    at : mapping of str to float, optional
+    at : mapping of str to float, or float, optional
         A point at which to tell the slope; it names every variable.
     order : int
         1 for the derivative, 2 for its derivative, up to 8.
@@ -171,19 +178,13 @@ def derivation(
     >>> sw.explain.derivation("sin(x)^2").result
     '2·sin(x)·cos(x)'
     """
-    if lang not in LANGUAGES:
-        raise UsageError(f"derivation: no language {lang!r}; there is {', '.join(LANGUAGES)}.")
-    if not 1 <= order <= _MOST:
-        raise UsageError(f"derivation: order must be 1 to {_MOST}, not {order}.")
-    function, names = _read(f)
-    if wrt is None:
-        if len(names) != 1:
-            listed = ", ".join(names) or "no variable"
-            raise UsageError(f"derivation: of which variable? Pass wrt; there is {listed}.")
-        wrt = names[0]
-    if wrt not in names:
-        raise UsageError(f"derivation: no variable `{wrt}`; there is {', '.join(names)}.")
-    _check_point(at, names)
+    check_lang("derivation", lang)
+    check_range("derivation", "order", order, 1, MOST_ORDERS)
+    function, names = read_request("derivation", f)
+    if not names:
+        raise refuse("derivation", "no_variable", found=f)
+    wrt = choose_variable("derivation", names, wrt)
+    point = read_point("derivation", at, names)
     terms, term = read_function(function, names)
     found: list[Derivation] = []
     for _ in range(order):
@@ -191,28 +192,4 @@ def derivation(
         measure = partial(measure_slope, function, names, wrt, len(found) + 1)
         found.append(replace(made, measure=measure))
         term = made.result
-    return Explanation(tuple(found), at, lang)
-
-
-def _read(f: Any) -> tuple[Callable[..., Any], tuple[str, ...]]:
-    """Return a function of numbers in order, and their names."""
-    if isinstance(f, str):
-        f = Formula(f)
-    if isinstance(f, Formula):
-        return f, f.names
-    if not callable(f):
-        raise UsageError(
-            f"derivation: needs a formula or a function of numbers, not {type(f).__name__}."
-        )
-    parameters = inspect.signature(f).parameters.values()
-    if any(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD, p.KEYWORD_ONLY) for p in parameters):
-        raise UsageError("derivation: the function's variables are its positional parameters.")
-    return f, tuple(p.name for p in parameters)
-
-
-def _check_point(at: Mapping[str, float] | None, names: tuple[str, ...]) -> None:
-    if at is not None and set(at) != set(names):
-        raise UsageError(
-            f"derivation: at names {', '.join(at) or 'nothing'}; the variables are"
-            f" {', '.join(names)}."
-        )
+    return Explanation(tuple(found), point, lang)

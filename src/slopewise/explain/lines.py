@@ -12,12 +12,13 @@ from dataclasses import dataclass, field, replace
 
 from slopewise._ops.registry import collect
 from slopewise._transform.expression import Expression
-from slopewise.errors import UsageError
+from slopewise.explain.complaints import LANGUAGES
 from slopewise.explain.derivations import Derivation
 from slopewise.explain.folding import MOST_STEPS, choose_depth, find_depths, list_parts, name_parts
 from slopewise.explain.reading import Terms
 from slopewise.explain.recognition import is_logistic_slope
-from slopewise.explain.rules import LANGUAGES, RULES
+from slopewise.explain.requests import check_lang
+from slopewise.explain.rules import RULES
 from slopewise.explain.steps import DERIVATIVE, Step
 
 MOST_PARTS = 24
@@ -118,8 +119,7 @@ def name_rule(step: Step, lang: str) -> str:
     UsageError
         If there is no such language.
     """
-    if lang not in LANGUAGES:
-        raise UsageError(f"derivation: no language {lang!r}; there is {', '.join(LANGUAGES)}.")
+    check_lang("derivation", lang)
     rule, chained = step.rule.removesuffix("_chain"), step.rule.endswith("_chain")
     if rule == "function":
         text = collect()[step.primitive].text

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-LANGUAGES = ("en", "ko")
-
 
 @dataclass(frozen=True)
 class Rule:
