@@ -242,3 +242,9 @@ def test_compiled_with_names() -> None:
         np.testing.assert_array_equal(found.numpy(), [3.0, 3.0, 3.0])
     slope = sw.compile(sw.grad(lambda x: parse("sum(x^2 y)")(x=x, y=3.0)))
     np.testing.assert_array_equal(slope(sw.ones(2)).numpy(), [6.0, 6.0])
+
+
+def test_logarithm_to_a_number_keeps_every_digit() -> None:
+    formula = parse("log(x, 3)")
+    assert formula(x=sw.tensor(2.0, dtype=sw.float64)).item() == math.log(2) / math.log(3)
+    assert formula(x=sw.tensor(2.0)).dtype == sw.float32

@@ -6,6 +6,7 @@ checked against the engine. It is separate because none of the engine needs pros
 
 from slopewise.explain.derivations import Derivation
 from slopewise.explain.explanation import Explanation, derivation
+from slopewise.explain.partials import Partials, gradient, hessian
 from slopewise.explain.steps import Step
 
-__all__ = ["Derivation", "Explanation", "Step", "derivation"]
+__all__ = ["Derivation", "Explanation", "Partials", "Step", "derivation", "gradient", "hessian"]

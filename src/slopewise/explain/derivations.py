@@ -61,6 +61,8 @@ class Derivation:
         How the rules of functions follow from their definitions, by the functions' names.
     points : int
         At how many points every step was checked; 0 where no point of the domain was found.
+    earlier : tuple of str
+        In what the function was derived before, the first first.
     measure : callable or None
         The engine's derivative of the function as the user wrote it, at a point.
     """
@@ -73,6 +75,7 @@ class Derivation:
     last: tuple[Step, ...]
     lemmas: Mapping[str, Derivation]
     points: int = 0
+    earlier: tuple[str, ...] = ()
     measure: Callable[[Mapping[str, float]], float] | None = None
 
     @property
@@ -211,21 +214,36 @@ def measure_slope(
     >>> measure_slope(lambda x, y: x**3 * y, "xy", "x", 2, {"x": 1.0, "y": 2.0})
     12.0
     """
+    return measure_mixed(function, names, (wrt,) * order, at)
 
-    def along(x: Any) -> Any:
-        return function(*(x if name == wrt else as_value_in(at[name], _DOUBLE) for name in names))
 
-    slope = along
-    for _ in range(order):
+def measure_mixed(
+    function: Callable[..., Any], names: Sequence[str], wrts: Sequence[str], at: Mapping[str, float]
+) -> float:
+    """Return the engine's derivative in one variable after another; see `measure_slope`.
+
+    Examples
+    --------
+    >>> measure_mixed(lambda x, y: x**3 * y, "xy", "xy", {"x": 1.0, "y": 2.0})
+    3.0
+    """
+    slope = function
+    for wrt in wrts:
         # Forward mode: what does not change has slope 0, also inside of what is infinitely steep.
-        slope = _derive_forward(slope)
+        slope = _derive_forward(slope, names.index(wrt))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", GradientWarning)  # the slope says it: inf or NaN
-        return float(slope(as_value_in(float(at[wrt]), _DOUBLE)).item())
+        return float(slope(*(as_value_in(float(at[name]), _DOUBLE) for name in names)).item())
 
 
-def _derive_forward(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    return lambda x: jvp(function, (x,), (as_value_in(1.0, _DOUBLE),))[1]
+def _derive_forward(function: Callable[..., Any], place: int) -> Callable[..., Any]:
+    def slope(*xs: Any) -> Any:
+        def along(x: Any) -> Any:
+            return function(*xs[:place], x, *xs[place + 1 :])
+
+        return jvp(along, (xs[place],), (as_value_in(1.0, _DOUBLE),))[1]
+
+    return slope
 
 
 def derive_term(terms: Terms, term: Expression, wrt: str, *, expanded: bool = False) -> Derivation:

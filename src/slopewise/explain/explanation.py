@@ -182,7 +182,10 @@ def derivation(
     check_range("derivation", "order", order, 1, MOST_ORDERS)
     function, names = read_request("derivation", f)
     if not names:
-        raise refuse("derivation", "no_variable", found=f)
+        if wrt is None:
+            raise refuse("derivation", "no_variable", found=f)
+        constant = function
+        function, names = (lambda _: constant()), (wrt,)
     wrt = choose_variable("derivation", names, wrt)
     point = read_point("derivation", at, names)
     terms, term = read_function(function, names)
@@ -190,6 +193,6 @@ def derivation(
     for _ in range(order):
         made = derive_term(terms, term, wrt, expanded=expand and not found)
         measure = partial(measure_slope, function, names, wrt, len(found) + 1)
-        found.append(replace(made, measure=measure))
+        found.append(replace(made, earlier=(wrt,) * len(found), measure=measure))
         term = made.result
     return Explanation(tuple(found), point, lang)

@@ -41,7 +41,9 @@ def _divide_logs(x: Any, base: Any = None) -> Any:
     """Return ln x, or the logarithm to a base."""
     if base is None:
         return elementwise.log(x)
-    return elementwise.div(elementwise.log(x), elementwise.log(base))
+    # A number's logarithm is a number again, which takes the dtype of what it meets.
+    below = elementwise.log(base) if isinstance(base, Value) else _apply(elementwise.log, [base])
+    return elementwise.div(elementwise.log(x), below)
 
 
 def _fold_pairs(pair: Callable[[Any, Any], Any], whole: Callable[[Any], Any]) -> Any:

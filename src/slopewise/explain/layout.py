@@ -51,31 +51,70 @@ class _Page:
     def several(self) -> bool:
         return len(self.found.terms.names) > 1
 
-    def slope(self) -> str:
-        """Return the sign of the derivative."""
-        wrt = self.found.wrt
+    def head(self) -> str:
+        """Return the sign of what is derived: the function, or an earlier derivative of it."""
+        if self.found.earlier:
+            return self.slope(self.found.earlier)
+        names = ", ".join(PENS[self.form].name(name).text for name in self.found.terms.names)
+        if self.form == "html":
+            return f"<mi>f</mi><mo>(</mo>{names.replace(', ', '<mo>,</mo>')}<mo>)</mo>"
+        return f"f({names})"
+
+    def slope(self, wrts: tuple[str, ...] | None = None) -> str:
+        """Return the sign of a derivative; of the one that is found here unless told otherwise."""
+        wrts = wrts or (*self.found.earlier, self.found.wrt)
+        names = [PENS[self.form].name(name).text for name in wrts]
+        if not self.several:
+            return self._primes(len(wrts)) + self._around(names[0])
+        # The variable that was taken last stands first: d/dy of df/dx is d2f/dydx.
+        return self._fraction(names[::-1])
+
+    def _primes(self, order: int) -> str:
+        if self.form == "html":
+            sign = "′" * order if order < 4 else f"({order})"
+            return f"<msup><mi>f</mi><mo>{sign}</mo></msup>"
+        return "f" + ("'" * order if order < 4 else f"^{{({order})}}" if self.form == "latex"
+                      else f"^({order})")  # fmt: skip
+
+    def _around(self, inside: str) -> str:
+        return f"<mo>(</mo>{inside}<mo>)</mo>" if self.form == "html" else f"({inside})"
+
+    def _fraction(self, names: list[str]) -> str:
+        order = len(names)
         if self.form == "latex":
-            name = PENS["latex"].name(wrt).text
-            return rf"\frac{{\partial f}}{{\partial {name}}}" if self.several else f"f'({name})"
-        return f"∂f/∂{wrt}" if self.several else f"f'({wrt})"
+            power = f"^{{{order}}}" if order > 1 else ""
+            below = " ".join(rf"\partial {name}" for name in names)
+            return rf"\frac{{\partial{power} f}}{{{below}}}"
+        if self.form == "html":
+            d = "<mo>∂</mo>"
+            above = f"<msup>{d}<mn>{order}</mn></msup>" if order > 1 else d
+            below = "".join(f"{d}{name}" for name in names)
+            return f"<mfrac><mrow>{above}<mi>f</mi></mrow><mrow>{below}</mrow></mfrac>"
+        power = "" if order == 1 else f"^{order}"
+        return f"∂{power}f/{''.join(f'∂{name}' for name in names)}"
 
     def value(self) -> str:
         """Return the slope at the point."""
         assert self.at is not None
         point = {name: float(self.at[name]) for name in self.found.terms.names}
         slope = spell_number(self.found.value(**point))
-        equals = " &= " if self.form == "latex" else " = "
-        if not self.several:
-            return f"f'({spell_number(point[self.found.wrt])}){equals}{slope}"
-        return f"{self.slope()}({self.point()}){equals}{slope}"
+        equals = {"latex": " &= ", "html": "<mo>=</mo>"}.get(self.form, " = ")
+        if self.form == "html":
+            slope = f"<mn>{slope}</mn>"
+        if self.several:
+            return f"{self.slope()}{self._around(self.point())}{equals}{slope}"
+        order = len(self.found.earlier) + 1
+        inside = spell_number(point[self.found.wrt])
+        inside = f"<mn>{inside}</mn>" if self.form == "html" else inside
+        return f"{self._primes(order)}{self._around(inside)}{equals}{slope}"
 
     def point(self) -> str:
         assert self.at is not None
-        pen = PENS["latex" if self.form == "latex" else "text"]
-        return ", ".join(
-            f"{pen.name(name).text} = {spell_number(float(self.at[name]))}"
-            for name in self.found.terms.names
-        )
+        given = [(PENS[self.form].name(name).text, spell_number(float(self.at[name])))
+                 for name in self.found.terms.names]  # fmt: skip
+        if self.form == "html":
+            return "<mo>,</mo>".join(f"{name}<mo>=</mo><mn>{value}</mn>" for name, value in given)
+        return ", ".join(f"{name} = {value}" for name, value in given)
 
     def checked(self) -> str:
         count = self.found.points
@@ -83,13 +122,15 @@ class _Page:
 
     def arrow(self) -> str:
         """Return what the arrows at the ends of lines say."""
-        return say("arrow", self.lang, point=self.point())
+        assert self.at is not None
+        given = (f"{n} = {spell_number(float(self.at[n]))}" for n in self.found.terms.names)
+        return say("arrow", self.lang, point=", ".join(given))
 
 
 def show_text(found: Derivation, lang: str = "en", at: Point = None, full: bool = False) -> str:
     """Return a derivation as text for a terminal."""
     page = _Page(found, lang, at, "text", full)
-    rows = [f"f({', '.join(found.terms.names)}) = {page.write(found.function)}"]
+    rows = [f"{page.head()} = {page.write(found.function)}"]
     if at is not None:
         rows.append(page.arrow())
     rows.append("")
@@ -134,8 +175,7 @@ def spell_value(value: float) -> str:
 def show_latex(found: Derivation, lang: str = "en", at: Point = None, full: bool = False) -> str:
     """Return a derivation as LaTeX: one aligned block, the rules beside their lines."""
     page = _Page(found, lang, at, "latex", full)
-    names = ", ".join(PENS["latex"].name(name).text for name in found.terms.names)
-    rows = [rf"f({names}) &= {page.write(found.function)}"]
+    rows = [f"{page.head()} &= {page.write(found.function)}"]
     for line in page.reading.lines:
         title = rf"\text{{{line.title}}}" if line.title else ""
         letters = r",\ ".join(f"{letter} = {term}" for letter, term in page.letters(line))
@@ -166,8 +206,7 @@ def latex_number(value: float) -> str:
 def show_markdown(found: Derivation, lang: str = "en", at: Point = None, full: bool = False) -> str:
     """Return a derivation as Markdown with LaTeX between dollars."""
     page = _Page(found, lang, at, "latex", full)
-    names = ", ".join(PENS["latex"].name(name).text for name in found.terms.names)
-    rows = [f"$$f({names}) = {page.write(found.function)}$$", ""]
+    rows = [f"$${page.head()} = {page.write(found.function)}$$", ""]
     if at is not None:
         rows += [page.arrow(), ""]
     for line in page.reading.lines:
@@ -200,8 +239,7 @@ def show_html(found: Derivation, lang: str = "en", at: Point = None, full: bool 
     def math(inside: str) -> str:
         return f'<math xmlns="http://www.w3.org/1998/Math/MathML"><mrow>{inside}</mrow></math>'
 
-    names = "<mo>,</mo>".join(PENS["html"].name(name).text for name in found.terms.names)
-    head = f"<mi>f</mi><mo>(</mo>{names}<mo>)</mo><mo>=</mo>{page.write(found.function)}"
+    head = f"{page.head()}<mo>=</mo>{page.write(found.function)}"
     rows = [f'<div class="derivation" lang="{lang}">', f"<p>{math(head)}</p>"]
     if at is not None:
         rows.append(f"<p>{escape(page.arrow())}</p>")
@@ -222,12 +260,7 @@ def show_html(found: Derivation, lang: str = "en", at: Point = None, full: bool 
             parts.append(f"→ {escape(spell_value(line.value))}")
         rows.append(f"<li>{' '.join(parts)}</li>")
     rows += ["</ul>"] * (depth + 1)
-    sign = "<msup><mi>f</mi><mo>′</mo></msup>"
-    if page.several:
-        wrt = PENS["html"].name(found.wrt).text
-        above = "<mrow><mo>∂</mo><mi>f</mi></mrow>"
-        sign = f"<mfrac>{above}<mrow><mo>∂</mo>{wrt}</mrow></mfrac>"
-    rows.append(f"<p>{math(f'{sign}<mo>=</mo>{page.write(found.result)}')}</p>")
+    rows.append(f"<p>{math(f'{page.slope()}<mo>=</mo>{page.write(found.result)}')}</p>")
     if page.reading.parts:
         rows.append(f"<p>{escape(say('parts', lang))}</p>")
         rows.append("<ul>")
@@ -236,6 +269,6 @@ def show_html(found: Derivation, lang: str = "en", at: Point = None, full: bool 
             rows.append(f"<li>{escape(page.reading.more_parts)}</li>")
         rows.append("</ul>")
     if at is not None:
-        rows.append(f"<p>{escape(page.value())}</p>")
+        rows.append(f"<p>{math(page.value())}</p>")
     rows += [f"<p>{escape(page.checked())}</p>", "</div>"]
     return "\n".join(rows)

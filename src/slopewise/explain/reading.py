@@ -45,6 +45,7 @@ class Terms(Table):
         super().__init__()
         self.names = tuple(names)
         self.inputs = [self.input(i, _SCALAR) for i in range(len(names))]
+        self.decimals = False  # whether numbers are written with a point, as the user did
         self.rewritten: dict[str, dict[int, Expression]] = {}  # by rewrite and number
 
     def read(self, x: Any, like: np.dtype[Any] | None) -> Expression:
@@ -147,7 +148,11 @@ def read_function(function: Callable[..., Any], names: Sequence[str]) -> tuple[T
         state.recognising = recognising
         restore(kept)
     terms = Terms(names)
-    return terms, read_graph(graph, terms, terms.inputs)[0]
+    root = read_graph(graph, terms, terms.inputs)[0]
+    numbers = (fraction_of(term) for term in order([root]))
+    # A half reads well either way; a fifth or a tenth tells that the user writes with a point.
+    terms.decimals = any(x is not None and x.denominator % 5 == 0 for x in numbers)
+    return terms, root
 
 
 @cache

@@ -10,7 +10,7 @@ import difflib
 import inspect
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 from slopewise.errors import SpokenError
 from slopewise.explain.complaints import LANGUAGES
@@ -137,7 +137,7 @@ def read_request(operation: str, f: Any) -> tuple[Callable[..., Any], tuple[str,
     if isinstance(f, Formula):
         return f, f.names
     if not callable(f):
-        raise refuse(operation, "function", found=type(cast(Any, f)).__name__)
+        raise refuse(operation, "function", found=type(f).__name__)
     try:
         parameters = inspect.signature(f).parameters.values()
     except (TypeError, ValueError):

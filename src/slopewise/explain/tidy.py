@@ -14,7 +14,7 @@ from math import comb
 
 from slopewise._ops import exponential, powers, trigonometric
 from slopewise._transform.expression import Expression, order
-from slopewise.explain.reading import Terms, fraction_of
+from slopewise.explain.reading import NUMBER, Terms, fraction_of
 
 MOST_TERMS = 200  # that expanding may make
 _MULTIPLIED_OUT = 20  # nodes of a numerator that is multiplied out to see whether it gets shorter
@@ -115,8 +115,8 @@ def join_product(terms: Terms, product: Product) -> Expression:
             power = terms.power(base, terms.exact(size))
         (above if exponent > 0 else below).append(power)
     size = abs(coefficient)
-    whole = size.denominator == 1 or _is_decimal(size)
-    number = terms.exact(size if whole else Fraction(size.numerator))
+    whole = size.denominator == 1 or (terms.decimals and _is_decimal(size))
+    number = terms.number(float(size), NUMBER) if whole else terms.exact(size.numerator)
     if not (above and size.numerator == 1 and (not whole or size == 1)):
         above.insert(0, number)
     if not whole:
@@ -128,10 +128,8 @@ def join_product(terms: Terms, product: Product) -> Expression:
 
 
 def _is_decimal(number: Fraction) -> bool:
-    """Return whether a number is written with a point: 0.1 is, a third and a quarter are not."""
+    """Return whether a number can be written with a point: 0.5 can, a third cannot."""
     below = number.denominator
-    if below <= 9:
-        return False
     for prime in (2, 5):
         while below % prime == 0:
             below //= prime
