@@ -1,4 +1,4 @@
-"""The command line: `slopewise train`, `predict` and `demo`.
+"""The command line: `slopewise train`, `predict` and `demo`; `derive` on formulas.
 
 Invariant: what is wrong with the input is said in one line on standard error, with exit code 2;
 Ctrl-C exits with 130; texts come from `messages` in the language asked for. The commands are built
@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from slopewise.cli.messages import LANGUAGES, read_language, say
-from slopewise.errors import SlopewiseError
+from slopewise.errors import SlopewiseError, SpokenError
 
 ACTIVATIONS = ["relu", "tanh", "sigmoid", "gelu", "silu", "elu", "leaky_relu", "softplus"]
 INITS = ["auto", "he", "glorot", "lecun", "normal"]
@@ -83,8 +83,11 @@ def run(words: list[str]) -> int:
 
 
 def _refuse(text: str, lang: str) -> int:
-    """Say in one line what is wrong."""
-    click.secho(say("error", lang, text=text), err=True, fg="red")
+    """Say what is wrong: in one line, and for a formula with the place under it."""
+    first, *picture = text.split("\n")
+    click.secho(say("error", lang, text=first), err=True, fg="red")
+    for line in picture:
+        click.echo(line, err=True)
     return 2
 
 
@@ -94,6 +97,8 @@ def _translate(error: SlopewiseError, lang: str) -> str:
 
     if isinstance(error, Fault) and lang != "en":
         return say(error.id, lang, **error.values)
+    if isinstance(error, SpokenError):
+        return error.describe(lang)
     return str(error)
 
 
@@ -110,10 +115,12 @@ def build_commands(lang: str) -> click.Group:
     click.Group
     """
     from slopewise import __version__
+    from slopewise.cli.formulas import build_derive
 
     group = click.Group("slopewise", help=say("about", lang), context_settings=SETTINGS)
     click.version_option(__version__, prog_name="slopewise", help=say("help_version", lang))(group)
-    for command in (_build_train(lang), _build_predict(lang), _build_demo(lang)):
+    commands = (_build_train(lang), _build_predict(lang), _build_demo(lang), build_derive(lang))
+    for command in commands:
         group.add_command(command)
     _help_in(group, lang)
     return group

@@ -8,6 +8,7 @@ a name stands before a colon or a fixed noun. It is separate because texts are d
 import os
 from typing import Any
 
+from slopewise.cli.formula_messages import PAIRS
 from slopewise.train.faults import ENGLISH as FAULTS
 from slopewise.train.faults import NOTICES
 
@@ -80,6 +81,7 @@ ENGLISH: dict[str, str] = {
     "predicted": "{rows} predictions: {path}",
     "out_of_memory": "not enough memory: lower --memory, or leave out columns",
     "disk": "cannot write: {reason}",
+    **{id: english for id, (english, _) in PAIRS.items()},
 }
 
 KOREAN: dict[str, str] = {
@@ -279,6 +281,7 @@ KOREAN: dict[str, str] = {
         "저장했습니다. --lr 값을 줄이면 더 나아질 수 있습니다"
     ),
     "notice_interrupted": "에포크 {epochs}개 후 중단: 지금까지 가장 좋은 모델을 저장했습니다",
+    **{id: korean for id, (_, korean) in PAIRS.items()},
 }
 
 

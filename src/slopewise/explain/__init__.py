@@ -6,7 +6,21 @@ checked against the engine. It is separate because none of the engine needs pros
 
 from slopewise.explain.derivations import Derivation
 from slopewise.explain.explanation import Explanation, derivation
+from slopewise.explain.formula import Formula, parse
 from slopewise.explain.partials import Partials, gradient, hessian
+from slopewise.explain.quiz import Exercise, make_exercises
 from slopewise.explain.steps import Step
 
-__all__ = ["Derivation", "Explanation", "Partials", "Step", "derivation", "gradient", "hessian"]
+__all__ = [
+    "Derivation",
+    "Exercise",
+    "Explanation",
+    "Formula",
+    "Partials",
+    "Step",
+    "derivation",
+    "gradient",
+    "hessian",
+    "make_exercises",
+    "parse",
+]

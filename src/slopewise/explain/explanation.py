@@ -133,6 +133,11 @@ class Explanation:
         return f"$${self.latex()}$$"
 
 
+def _ignore(constant: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function of no variables as one of a variable that it does not have."""
+    return lambda *_: constant()
+
+
 def derivation(
     f: str | Formula | Callable[..., Any],
     wrt: str | None = None,
@@ -185,7 +190,7 @@ def derivation(
         if wrt is None:
             raise refuse("derivation", "no_variable", found=f)
         constant = function
-        function, names = (lambda _: constant()), (wrt,)
+        function, names = _ignore(constant), (wrt,)
     wrt = choose_variable("derivation", names, wrt)
     point = read_point("derivation", at, names)
     terms, term = read_function(function, names)

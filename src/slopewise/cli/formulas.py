@@ -1,0 +1,248 @@
+"""The commands on formulas: how their options are read, and what they print or write.
+
+Invariant: a formula is read by the product's own parser and never evaluated as code; a file is
+written whole or not at all. It is separate from the commands on tables.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import click
+
+from slopewise.cli.messages import LANGUAGES, say
+
+FORMATS = {"text": "text", "latex": "latex", "html": "html", "md": "markdown"}
+_STYLE = (
+    "body{max-width:60rem;margin:2rem auto;padding:0 1rem;font-family:sans-serif;line-height:1.7}"
+    "math{font-size:1.1em}"
+)
+
+
+def read_point(words: Sequence[str], lang: str) -> dict[str, float] | None:
+    """Return the point that `--at` or `--from` gives.
+
+    Parameters
+    ----------
+    words : sequence of str
+        Such as "w=4" or "w=4,b=1".
+    lang : {'en', 'ko'}
+        Language of the error.
+
+    Returns
+    -------
+    dict of str to float, or None
+        None where nothing was given.
+
+    Raises
+    ------
+    click.UsageError
+        If a word is no name=number, or a name is given twice.
+
+    Examples
+    --------
+    >>> read_point(["w=4,b=-1e-3"], "en")
+    {'w': 4.0, 'b': -0.001}
+    """
+    point: dict[str, float] = {}
+    for text in [part for word in words for part in word.split(",") if part.strip()]:
+        name, sign, number = text.partition("=")
+        name = name.strip().strip('"`')
+        try:
+            value = float(number)
+        except ValueError:
+            value = float("nan")
+        if not sign or not name or value != value:
+            raise click.UsageError(say("bad_at", lang, text=text.strip()))
+        if name in point:
+            raise click.UsageError(say("at_twice", lang, name=name))
+        point[name] = value
+    return point or None
+
+
+def write_out(text: str, out: Path | None, lang: str) -> None:
+    """Print a text, or write it to a file and say so."""
+    if out is None:
+        click.echo(text)
+        return
+    from slopewise._core.files import write_file
+
+    write_file(out, (text + "\n").encode())
+    click.echo(say("text_written", lang, path=out), err=True)
+
+
+def save_picture(picture: Any, path: Path, lang: str) -> None:
+    """Write a picture, and say so and what font it lacks."""
+    picture.save(path)
+    if picture.missing_font:
+        click.secho(say("no_korean_font", lang), err=True, fg="yellow")
+    click.echo(say("picture_written", lang, path=path), err=True)
+
+
+def make_page(title: str, body: str, lang: str) -> str:
+    """Return a whole page of HTML around a fragment."""
+    return (
+        f'<!doctype html>\n<html lang="{lang}"><head><meta charset="utf-8">'
+        f"<title>{escape(title)}</title><style>{_STYLE}</style></head>\n"
+        f"<body>\n{body}\n</body></html>"
+    )
+
+
+def show(found: Any, form: str, title: str, lang: str, **options: Any) -> str:
+    """Return an explanation in a format; HTML as a whole page."""
+    text = getattr(found, FORMATS[form])(lang, **options)
+    return make_page(title, text, lang) if form == "html" else text
+
+
+def common_options(lang: str) -> list[Callable[..., Any]]:
+    """The options of every command on formulas."""
+    return [
+        click.option("--format", "form", type=click.Choice(list(FORMATS)), default="text",
+                     show_default=True, help=say("help_format", lang)),
+        click.option("--out", type=click.Path(path_type=Path, dir_okay=False),
+                     help=say("help_explain_out", lang)),
+        click.option("--plot", type=click.Path(path_type=Path, dir_okay=False),
+                     help=say("help_plot", lang)),
+        click.option("--lang", "language", type=click.Choice(LANGUAGES),
+                     help=say("help_lang", lang)),
+    ]  # fmt: skip
+
+
+def add_options(options: Sequence[Callable[..., Any]]) -> Callable[..., Any]:
+    """One decorator from several options."""
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+def build_derive(lang: str) -> click.Command:
+    """The command `derive`.
+
+    Parameters
+    ----------
+    lang : {'en', 'ko'}
+
+    Returns
+    -------
+    click.Command
+    """
+    from slopewise.explain.quiz import PATTERNS
+
+    options = [
+        click.argument("formula", required=False),
+        click.option("--at", multiple=True, help=say("help_at", lang)),
+        click.option("--wrt", help=say("help_wrt", lang)),
+        click.option("--expand", is_flag=True, help=say("help_expand", lang)),
+        click.option("--order", type=int, default=1, show_default=True,
+                     help=say("help_order", lang)),
+        click.option("--full", is_flag=True, help=say("help_full", lang)),
+        click.option("--hints", is_flag=True, help=say("help_hints", lang)),
+        click.option("--step", type=int, help=say("help_step", lang)),
+        click.option("--quiz", help=say("help_quiz", lang, names=", ".join(PATTERNS))),
+        click.option("--count", type=int, default=5, show_default=True,
+                     help=say("help_count", lang)),
+        click.option("--seed", type=int, default=0, show_default=True,
+                     help=say("help_quiz_seed", lang)),
+        click.option("--answers", is_flag=True, help=say("help_answers", lang)),
+        *common_options(lang),
+    ]  # fmt: skip
+
+    @click.command("derive", help=say("derive_about", lang))
+    @add_options(options)
+    def derive(**given: Any) -> int:
+        if given["quiz"] is not None:
+            return run_quiz(given, lang)
+        if given["formula"] is None:
+            raise click.UsageError(say("need_formula", lang))
+        return run_derive(given, lang)
+
+    return derive
+
+
+def run_derive(given: dict[str, Any], lang: str) -> int:
+    """Show a derivation, its hints, or one of its steps."""
+    from slopewise import explain
+
+    text, point = given["formula"], read_point(given["at"], lang)
+    names = explain.parse(text).names
+    if len(names) > 1 and given["wrt"] is None:
+        if given["order"] > 2:
+            raise click.UsageError(say("order_of_many", lang))
+        make = explain.gradient if given["order"] == 1 else explain.hessian
+        found: Any = make(text, at=point, lang=lang)
+        hints = [found for e in found.explanations for found in e.hints(lang)]
+    else:
+        found = explain.derivation(
+            text, given["wrt"] or (None if names else "x"), at=point, order=given["order"],
+            expand=given["expand"], lang=lang,
+        )  # fmt: skip
+        hints = found.hints(lang)
+        if given["step"] is not None:
+            write_out(found.show_step(given["step"], lang), given["out"], lang)
+            return 0
+    if given["hints"]:
+        numbered = [f"{number}. {hint}" for number, hint in enumerate(hints, 1)]
+        if given["out"] is None and sys.stdin.isatty() and sys.stdout.isatty():
+            reveal(numbered, found, lang)
+        else:
+            write_out("\n".join(numbered), given["out"], lang)
+        return 0
+    write_out(show(found, given["form"], text, lang, full=given["full"]), given["out"], lang)
+    return 0
+
+
+def reveal(hints: Sequence[str], found: Any, lang: str) -> None:
+    """Show the rules, and then a line of the derivation for each Enter."""
+    click.echo("\n".join(hints))
+    click.echo(say("hint_next", lang), err=True)
+    for line in found.text(lang).splitlines():
+        if line.strip() and click.getchar() in ("q", "Q", "\x04"):
+            return
+        click.echo(line)
+
+
+def run_quiz(given: dict[str, Any], lang: str) -> int:
+    """Set exercises; on a terminal, judge the answers."""
+    from slopewise.errors import FormulaError
+    from slopewise.explain.quiz import make_exercises
+
+    asked = given["quiz"].strip()
+    kinds = [] if asked == "all" else [kind.strip() for kind in asked.split(",") if kind.strip()]
+    exercises = make_exercises(kinds, given["count"], given["seed"])
+    asking = sys.stdin.isatty() and sys.stdout.isatty() and not given["answers"]
+    if not asking or given["out"] is not None:
+        parts: list[str] = []
+        for number, exercise in enumerate(exercises, 1):
+            parts.append(say("exercise", lang, number=number, formula=exercise.formula))
+            if given["answers"]:
+                parts += [getattr(exercise.answer, FORMATS[given["form"]])(lang), ""]
+        write_out("\n".join(parts), given["out"], lang)
+        return 0
+    right = 0
+    for number, exercise in enumerate(exercises, 1):
+        click.echo(say("exercise", lang, number=number, formula=exercise.formula))
+        while True:
+            answer = click.prompt(say("quiz_ask", lang), default="", show_default=False)
+            if not answer.strip():
+                click.echo(exercise.answer.text(lang))
+                break
+            try:
+                judged = exercise.judge(answer)
+            except FormulaError as error:
+                click.echo(error.describe(lang), err=True)
+                continue
+            if judged:
+                right += 1
+                click.echo(say("quiz_right", lang))
+                break
+            click.echo(say("quiz_wrong", lang))
+    click.echo(say("quiz_score", lang, right=right, count=len(exercises)))
+    return 0

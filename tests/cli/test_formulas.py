@@ -1,0 +1,83 @@
+"""The commands on formulas: what they print, write and refuse, in both languages."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from slopewise.cli import run
+from slopewise.explain.quiz import make_exercises
+
+
+def test_derive(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["derive", "(w-3)^2", "--at", "w=4", "--expand", "--lang", "en"]) == 0
+    said = capsys.readouterr().out
+    assert "f'(w) = 2w - 6\nf'(4) = 2\n" in said
+
+
+def test_several_variables(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["derive", "w x + b", "--at", "w=1,x=2", "--at", "b=3"]) == 0
+    assert "∇f = (x, w, 1)" in capsys.readouterr().out
+    assert run(["derive", "w^2 x", "--order", "2"]) == 0
+    assert "H = [ 2x  2w ]" in capsys.readouterr().out
+    assert run(["derive", "w^2 x", "--wrt", "w", "--order", "2"]) == 0
+    assert "∂^2f/∂w∂w = 2x" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("form", ["text", "latex", "html", "md"])
+def test_files(tmp_path: Path, form: str) -> None:
+    out = tmp_path / "derivation"
+    words = ["derive", "sin(x)^2", "--format", form, "--out", str(out), "--lang", "ko"]
+    assert run(words) == 0
+    text = out.read_text(encoding="utf-8")
+    assert "합성함수의 미분법" in text
+    assert text.startswith("<!doctype html>") == (form == "html")
+    assert [path.name for path in tmp_path.iterdir()] == ["derivation"]
+
+
+def test_hints_and_steps(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["derive", "x sin(x)", "--hints"]) == 0
+    hints = capsys.readouterr().out
+    assert hints.startswith("1. product rule. ") and "cos" not in hints
+    assert run(["derive", "x sin(x)", "--step", "1"]) == 0
+    assert "d/dx[x]·sin(x) + x·d/dx[sin(x)]" in capsys.readouterr().out
+    assert run(["derive", "x sin(x)", "--step", "9"]) == 2
+
+
+def test_quiz(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["derive", "--quiz", "product,chain", "--count", "3", "--seed", "5"]) == 0
+    said = capsys.readouterr().out
+    for exercise in make_exercises(["product", "chain"], 3, 5):
+        assert exercise.formula in said
+        assert exercise.answer.result not in said.splitlines()
+    assert run(["derive", "--quiz", "all", "--count", "1", "--answers", "--lang", "ko"]) == 0
+    assert "f'(x)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "english", "korean"),
+    [
+        (["derive", "sin(x"], "sin(x\n", "괄호"),
+        (["derive", "x y", "--wrt", "z"], "no variable `z`", "변수: x, y"),
+        (["derive", "x", "--at", "x=a"], "name=number", "이름=수"),
+        (["derive", "x", "--at", "x=1,x=2"], "twice", "두 번"),
+        (["derive", "x", "--at", "y=1"], "the variables are x", "변수: x"),
+        (["derive", "x", "--order", "0"], "1 to 8", "1 이상 8 이하"),
+        (["derive", "x y", "--order", "3"], "pass --wrt", "--wrt"),
+        (["derive"], "give a formula", "식을 쓰십시오"),
+        (["derive", "--quiz", "nothing"], "there is constant", "쓸 수 있는 값"),
+        (["derive", "x", "--out", "/nowhere/at/all"], "cannot write", "저장할 수 없습니다"),
+    ],
+)
+def test_refusals(
+    words: list[str], english: str, korean: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([*words, "--lang", "en"]) == 2
+    assert english in capsys.readouterr().err
+    assert run([*words, "--lang", "ko"]) == 2
+    said = capsys.readouterr().err
+    assert korean in said or "오류" in said
+    plain = re.sub(r"--\w+|`\w+`|[wxyz]=\w+|\b(sin|name|all|slopewise|derive)\b|/\S+", " ", said)
+    assert "error" not in plain and re.search("[가-힣]", plain)
