@@ -26,6 +26,16 @@ def test_several_variables(capsys: pytest.CaptureFixture[str]) -> None:
     assert "∂^2f/∂w∂w = 2x" in capsys.readouterr().out
 
 
+def test_matrices(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["derive", "mean((σ(X@w + b) - y)^2)", "--wrt", "w,b"]) == 0
+    assert "shapes: X: n×d, w: d, b: number, y: n" in capsys.readouterr().out
+    words = ["derive", "sum((A x)^2)", "--wrt", "x", "--shape", "A=m,n", "--shape", "x=n"]
+    assert run(words) == 0
+    assert "A: m×n, x: n" in capsys.readouterr().out
+    assert run(["derive", "sum(x^2)", "--at", "x=1"]) == 2
+    assert run(["derive", "sum(x^2)", "--shape", "n"]) == 2
+
+
 @pytest.mark.parametrize("form", ["text", "latex", "html", "md"])
 def test_files(tmp_path: Path, form: str) -> None:
     out = tmp_path / "derivation"

@@ -27,6 +27,11 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "quotient": {"f": "sin(x)/x", "at": {"x": 2}},
     "powers": {"f": "x^x + sqrt(x) + x^-3", "at": {"x": 4}},
     "cases": {"f": "max(x, 0) + |x - 1| + where(x > 2, x^2, 4)", "at": {"x": 3}},
+    "gradient": {"f": "x^2 y + sin(y)", "at": {"x": 1, "y": 2}},
+    "hessian": {"f": "x^2 y + sin(y)", "at": {"x": 1, "y": 2}},
+    "matrices": {"f": "mean((sigmoid(X @ w + b) - y)^2)", "wrt": ["w", "b"]},
+    "softmax": {"f": "-mean(y log_softmax(X @ W + b))", "wrt": ["W", "b"]},
+    "logits": {"f": "sum(softmax(z) c)", "wrt": "z", "shapes": {"z": "k", "c": "k"}},
     "inverse": {"f": "atan(x) + asin(x/2) + tanh(x)", "at": {"x": 1}},
 }  # fmt: skip
 
@@ -35,9 +40,8 @@ def read_examples() -> dict[str, str]:
     """Return every example's reading by the name of its file."""
     found: dict[str, str] = {}
     for name, given in EXAMPLES.items():
-        explanation = sw.explain.derivation(
-            given["f"], **{k: v for k, v in given.items() if k != "f"}
-        )
+        make = getattr(sw.explain, name if name in ("gradient", "hessian") else "derivation")
+        explanation = make(**given)
         for form, ending in FORMATS.items():
             for lang in ("en", "ko"):
                 found[f"{name}.{lang}.{ending}"] = getattr(explanation, form)(lang) + "\n"

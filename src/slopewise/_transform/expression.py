@@ -162,7 +162,7 @@ class Table:
                   for o in operands), **params,
             )  # fmt: skip
             if primitive.pointwise:
-                wide = max((o.shape for o in operands), key=len)
+                wide = max((len(o.shape), o.shape) for o in operands)[1]
                 stated = Aval(wide, stated.dtype)
             avals = stated if is_tuple(stated) else (stated,)
             found = self.add(key, (primitive, tuple(operands), params, avals))

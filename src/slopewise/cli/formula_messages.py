@@ -17,7 +17,15 @@ PAIRS: dict[str, tuple[str, str]] = {
         "A point such as w=4; may be repeated, or have commas: w=4,b=1.",
         "w=4 형태의 점. 여러 번 쓰거나 쉼표로 나눕니다: w=4,b=1.",
     ),
-    "help_wrt": ("The variable to derive in.", "미분할 변수."),
+    "help_wrt": (
+        "The variable to derive in; of vectors and matrices several, with commas.",
+        "미분할 변수. 벡터와 행렬은 쉼표로 나누어 여럿을 쓸 수 있습니다.",
+    ),
+    "help_shape": (
+        "Axes of a vector or matrix, such as X=n,d; may be repeated (default: as the formula "
+        "suggests).",
+        "X=n,d 형태로 쓴 벡터나 행렬의 축. 여러 번 쓸 수 있습니다 (기본값: 식을 보고 정함).",
+    ),
     "help_expand": (
         "Multiply out first, and derive term by term.",
         "먼저 전개하고 항마다 미분합니다.",
@@ -51,6 +59,14 @@ PAIRS: dict[str, tuple[str, str]] = {
         "cannot read the point {text!r}; write it as name=number, such as w=4",
         "{text!r} 점을 읽을 수 없습니다. 이름=수 형태로 쓰십시오. 예: w=4",
     ),
+    "bad_shape": (
+        "cannot read the shape {text!r}; write it as name=axes, such as X=n,d",
+        "{text!r} 모양을 읽을 수 없습니다. 이름=축 형태로 쓰십시오. 예: X=n,d",
+    ),
+    "no_point_of_arrays": (
+        "vectors and matrices have no point on the command line; leave out --at",
+        "벡터와 행렬의 값은 명령줄에서 줄 수 없습니다. --at 옵션을 지우십시오",
+    ),
     "at_twice": (
         "the point gives `{name}` twice; give it once",
         "점에 `{name}` 변수가 두 번 있습니다. 한 번만 쓰십시오",
@@ -59,7 +75,10 @@ PAIRS: dict[str, tuple[str, str]] = {
         "of several variables at most the second derivatives are shown together; pass --wrt",
         "변수가 여럿이면 이계 도함수까지 함께 보여 줍니다. --wrt 옵션을 쓰십시오",
     ),
-    "exercise": ("exercise {number}: derive {formula}", "문제 {number}: 다음 식을 미분하십시오: {formula}"),
+    "exercise": (
+        "exercise {number}: derive {formula}",
+        "문제 {number}: 다음 식을 미분하십시오: {formula}",
+    ),
     "hint_next": ("Enter: the next line, q: the end", "Enter: 다음 줄, q: 끝"),
     "quiz_ask": ("your answer (Enter shows it)", "답 (Enter 키를 누르면 풀이를 봅니다)"),
     "quiz_right": ("right", "맞았습니다"),

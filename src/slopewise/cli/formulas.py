@@ -6,6 +6,7 @@ written whole or not at all. It is separate from the commands on tables.
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Sequence
 from html import escape
@@ -55,13 +56,46 @@ def read_point(words: Sequence[str], lang: str) -> dict[str, float] | None:
         try:
             value = float(number)
         except ValueError:
-            value = float("nan")
-        if not sign or not name or value != value:
+            value = math.nan
+        if not sign or not name or math.isnan(value):
             raise click.UsageError(say("bad_at", lang, text=text.strip()))
         if name in point:
             raise click.UsageError(say("at_twice", lang, name=name))
         point[name] = value
     return point or None
+
+
+def read_shapes(words: Sequence[str], lang: str) -> dict[str, str]:
+    """Return the shapes that `--shape` gives.
+
+    Parameters
+    ----------
+    words : sequence of str
+        Such as "X=n,d".
+    lang : {'en', 'ko'}
+        Language of the error.
+
+    Returns
+    -------
+    dict of str to str
+
+    Raises
+    ------
+    click.UsageError
+        If a word is no name=axes.
+
+    Examples
+    --------
+    >>> read_shapes(["X=n,d", "w=d"], "en")
+    {'X': 'n,d', 'w': 'd'}
+    """
+    shapes: dict[str, str] = {}
+    for word in words:
+        name, sign, axes = word.partition("=")
+        if not sign or not name.strip():
+            raise click.UsageError(say("bad_shape", lang, text=word))
+        shapes[name.strip()] = axes
+    return shapes
 
 
 def write_out(text: str, out: Path | None, lang: str) -> None:
@@ -140,6 +174,7 @@ def build_derive(lang: str) -> click.Command:
         click.argument("formula", required=False),
         click.option("--at", multiple=True, help=say("help_at", lang)),
         click.option("--wrt", help=say("help_wrt", lang)),
+        click.option("--shape", multiple=True, help=say("help_shape", lang)),
         click.option("--expand", is_flag=True, help=say("help_expand", lang)),
         click.option("--order", type=int, default=1, show_default=True,
                      help=say("help_order", lang)),
@@ -170,14 +205,25 @@ def build_derive(lang: str) -> click.Command:
 def run_derive(given: dict[str, Any], lang: str) -> int:
     """Show a derivation, its hints, or one of its steps."""
     from slopewise import explain
+    from slopewise.explain.shapes import needs_shapes
 
     text, point = given["formula"], read_point(given["at"], lang)
-    names = explain.parse(text).names
-    if len(names) > 1 and given["wrt"] is None:
+    formula = explain.parse(text)
+    names = formula.names
+    wrts = [name.strip() for name in (given["wrt"] or "").split(",") if name.strip()]
+    if given["shape"] or needs_shapes(formula):
+        if point is not None:
+            raise click.UsageError(say("no_point_of_arrays", lang))
+        found: Any = explain.derivation(
+            formula, wrts or None, order=given["order"], lang=lang,
+            shapes=read_shapes(given["shape"], lang) if given["shape"] else None,
+        )  # fmt: skip
+        hints = found.hints(lang)
+    elif len(names) > 1 and given["wrt"] is None:
         if given["order"] > 2:
             raise click.UsageError(say("order_of_many", lang))
         make = explain.gradient if given["order"] == 1 else explain.hessian
-        found: Any = make(text, at=point, lang=lang)
+        found = make(text, at=point, lang=lang)
         hints = [found for e in found.explanations for found in e.hints(lang)]
     else:
         found = explain.derivation(

@@ -6,12 +6,13 @@ Invariant: it holds finished, checked derivations and never changes. It is separ
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from slopewise.errors import UsageError
+from slopewise.explain.array_explanation import ArrayExplanation, explain_arrays
 from slopewise.explain.derivations import Derivation, derive_term, measure_slope
 from slopewise.explain.formula import Formula
 from slopewise.explain.layout import show_html, show_latex, show_line, show_markdown, show_text
@@ -26,6 +27,7 @@ from slopewise.explain.requests import (
     read_request,
     refuse,
 )
+from slopewise.explain.shapes import guess_shapes, needs_shapes, read_shapes
 from slopewise.explain.steps import Step
 
 MOST_ORDERS = 8
@@ -140,38 +142,45 @@ def _ignore(constant: Callable[..., Any]) -> Callable[..., Any]:
 
 def derivation(
     f: str | Formula | Callable[..., Any],
-    wrt: str | None = None,
+    wrt: str | Sequence[str] | None = None,
     *,
-    at: Mapping[str, float] | float | None = None,
+    at: Mapping[str, Any] | float | None = None,
     order: int = 1,
     expand: bool = False,
+    shapes: Mapping[str, str | int | Sequence[str | int]] | None = None,
     lang: str = "en",
-) -> Explanation:
+) -> Any:
     """Return how the derivative of a function follows, by named rules, every step checked.
 
     Parameters
     ----------
     f : str, Formula or callable
-        A formula, or a function of numbers; its names or parameters are the variables.
-    wrt : str, optional
-        The variable; may be left out where there is one.
-    at : mapping of str to float, or float, optional
+        A formula or a function; its names or parameters are the variables.
+    wrt : str, or sequence of str, optional
+        The variable; may be left out where there is one. Of vectors and matrices it may be
+        several, and all of them where it is left out.
+    at : mapping of str to float or ndarray, or float, optional
         A point at which to tell the slope; it names every variable.
     order : int
-        1 for the derivative, 2 for its derivative, up to 8.
+        1 for the derivative, 2 for its derivative, up to 8; 1 for vectors and matrices.
     expand : bool
         Multiply out first, and derive term by term.
+    shapes : mapping of str to shape, optional
+        For vectors and matrices: names of axes, as in ``{"X": "n,d", "w": "d"}``; what is left out
+        is a number. A formula with `@`, or with mean, sum or softmax of one operand, suggests its
+        own shapes; a function of arrays needs them.
     lang : str
         "en" or "ko".
 
     Returns
     -------
-    Explanation
+    Explanation or ArrayExplanation
+        The latter for vectors and matrices.
 
     Raises
     ------
-    UsageError
-        If the variable, the point, the order or the language is not one there is.
+    SpokenError
+        If the variable, the point, the order, the shapes or the language is not one there is.
     FormulaError
         If the text is no formula.
     GradientError
@@ -182,15 +191,21 @@ def derivation(
     >>> import slopewise as sw
     >>> sw.explain.derivation("sin(x)^2").result
     '2·sin(x)·cos(x)'
+    >>> sw.explain.derivation("mean((sigmoid(X @ w + b) - y)^2)", ["w", "b"]).result
+    'w̄ = Xᵀ @ z̄, b̄ = sum(z̄)'
     """
     check_lang("derivation", lang)
     check_range("derivation", "order", order, 1, MOST_ORDERS)
     function, names = read_request("derivation", f)
+    if shapes is not None or (isinstance(function, Formula) and needs_shapes(function)):
+        check_range("derivation", "order", order, 1, 1)
+        return _explain_arrays(function, names, wrt, at, shapes, lang)
     if not names:
-        if wrt is None:
+        if not isinstance(wrt, str):
             raise refuse("derivation", "no_variable", found=f)
-        constant = function
-        function, names = _ignore(constant), (wrt,)
+        function, names = _ignore(function), (wrt,)
+    if wrt is not None and not isinstance(wrt, str):
+        raise refuse("derivation", "wrt", found=wrt, known=", ".join(names))
     wrt = choose_variable("derivation", names, wrt)
     point = read_point("derivation", at, names)
     terms, term = read_function(function, names)
@@ -201,3 +216,29 @@ def derivation(
         found.append(replace(made, earlier=(wrt,) * len(found), measure=measure))
         term = made.result
     return Explanation(tuple(found), point, lang)
+
+
+def _explain_arrays(
+    function: Callable[..., Any],
+    names: tuple[str, ...],
+    wrt: str | Sequence[str] | None,
+    at: Any,
+    given: Mapping[str, str | int | Sequence[str | int]] | None,
+    lang: str,
+) -> ArrayExplanation:
+    """Explain a function of vectors and matrices."""
+    if given is not None:
+        shapes = read_shapes(given, names)
+    else:
+        assert isinstance(function, Formula)
+        shapes = guess_shapes(function)
+    wrts = list(names) if wrt is None else [wrt] if isinstance(wrt, str) else list(wrt)
+    for name in wrts:
+        choose_variable("derivation", names, name)
+    point: dict[str, Any] | None = None
+    if at is not None:
+        point = dict(at) if isinstance(at, Mapping) else {}  # pyright: ignore
+        if set(point) != set(names):
+            found = ", ".join(point) or "-"
+            raise refuse("derivation", "point", found=found, known=", ".join(names))
+    return explain_arrays(function, shapes, wrts, point, lang)

@@ -26,6 +26,9 @@ _GREEK = (
     " upsilon phi chi psi omega"
 ).split()
 _FOLLOWS = re.compile(r"\(|(?![eE]\d)[^\W\d]\w*(?![\w(\[/])")  # what a number needs no dot before
+BAR = "\u0304"
+"""After a letter: the gradient in what it stands for."""
+_ARRAY_PRIMITIVES = ("contract", "transpose", "sum", "reshape", "broadcast_to", "mean_of")
 OTHERWISE = {"en": "otherwise", "ko": "그 밖의 경우"}
 _SPELT = {"lambda": "lamda"}  # Unicode's own spelling
 _COMPARISONS = {
@@ -86,12 +89,37 @@ class Pen(ABC):
     def cases(self, condition: Piece, x: Piece, y: Piece, otherwise: str) -> Piece: ...
 
     @abstractmethod
+    def matmul(self, x: Piece, y: Piece) -> Piece: ...
+
+    @abstractmethod
+    def hadamard(self, x: Piece, y: Piece) -> Piece:
+        """Return the product of two arrays, element by element."""
+
+    @abstractmethod
+    def transpose(self, x: Piece) -> Piece: ...
+
+    @abstractmethod
+    def sum_over(self, axes: str, x: Piece) -> Piece: ...
+
+    @abstractmethod
     def derivative(self, wrt: str, x: Piece, partial: bool) -> Piece:
         """Return the derivative of a piece, still to be taken."""
 
     def hold(self, piece: Piece, level: int) -> Piece:
         """Return a piece in parentheses unless it holds at least so tightly."""
         return piece if piece.level >= level else self.group(piece)
+
+
+def split_subscript(name: str) -> tuple[str, str]:
+    """Return a letter and what stands below it, as in w1 and p_i; "" where nothing does.
+
+    Examples
+    --------
+    >>> split_subscript("w1"), split_subscript("p_i"), split_subscript("width")
+    (('w', '1'), ('p', 'i'), ('width', ''))
+    """
+    found = re.fullmatch(r"([^\W\d_])(?:_(\w{1,3})|(\d+))", name)
+    return (found[1], found[2] or found[3]) if found else (name, "")
 
 
 def name_number(value: float) -> tuple[str, Fraction] | None:
@@ -162,6 +190,19 @@ class TextPen(Pen):
     def cases(self, condition: Piece, x: Piece, y: Piece, otherwise: str) -> Piece:
         return Piece(f"where({condition.text}, {x.text}, {y.text})", ATOM)
 
+    def matmul(self, x: Piece, y: Piece) -> Piece:
+        left, right = self.hold(x, PRODUCT).text, self.hold(y, POWER).text
+        return Piece(f"{left} @ {right}", PRODUCT)
+
+    def hadamard(self, x: Piece, y: Piece) -> Piece:
+        return Piece(f"{self.hold(x, PRODUCT).text} ⊙ {self.hold(y, POWER).text}", PRODUCT)
+
+    def transpose(self, x: Piece) -> Piece:
+        return Piece(f"{self.hold(x, ATOM).text}ᵀ", ATOM)
+
+    def sum_over(self, axes: str, x: Piece) -> Piece:
+        return Piece(f"sum_{axes}({x.text})", ATOM)
+
     def derivative(self, wrt: str, x: Piece, partial: bool) -> Piece:
         sign = "∂" if partial else "d"
         return Piece(f"{sign}/{sign}{wrt}[{x.text}]", POWER)
@@ -192,13 +233,16 @@ class LatexPen(Pen):
         return Piece(text, ATOM if value >= 0 else SUM, value >= 0)
 
     def name(self, name: str) -> Piece:
+        if BAR in name:
+            letter, _, digits = name.partition(BAR)
+            return Piece(rf"\bar{{{letter}}}" + (f"_{{{digits}}}" if digits else ""), ATOM)
         if len(name) == 1:
             return Piece(name, ATOM)
         if name in _GREEK:
             return Piece(f"\\{name}", ATOM)
-        stem, digits = name.rstrip("0123456789"), name[len(name.rstrip("0123456789")) :]
-        if len(stem) == 1 and digits:
-            return Piece(f"{stem}_{{{digits}}}", ATOM)
+        stem, below = split_subscript(name)
+        if below:
+            return Piece(f"{stem}_{{{below}}}", ATOM)
         shown = name.replace("\\", r"\backslash ")
         for sign in "_#$%&{}":
             shown = shown.replace(sign, "\\" + sign)
@@ -240,6 +284,19 @@ class LatexPen(Pen):
         rows = rf"{x.text} & {condition.text} \\ {y.text} & \text{{{otherwise}}}"
         return Piece(rf"\begin{{cases}} {rows} \end{{cases}}", ATOM)
 
+    def matmul(self, x: Piece, y: Piece) -> Piece:
+        return Piece(rf"{self.hold(x, PRODUCT).text} \, {self.hold(y, POWER).text}", PRODUCT)
+
+    def hadamard(self, x: Piece, y: Piece) -> Piece:
+        left, right = self.hold(x, PRODUCT).text, self.hold(y, POWER).text
+        return Piece(rf"{left} \odot {right}", PRODUCT)
+
+    def transpose(self, x: Piece) -> Piece:
+        return Piece(rf"{self.hold(x, ATOM).text}^{{\top}}", POWER)
+
+    def sum_over(self, axes: str, x: Piece) -> Piece:
+        return Piece(rf"\sum_{{{axes}}}{self.group(x).text}", PRODUCT)
+
     def derivative(self, wrt: str, x: Piece, partial: bool) -> Piece:
         sign = r"\partial" if partial else "d"
         name = self.name(wrt).text
@@ -261,11 +318,16 @@ class MathPen(Pen):
         return Piece(f"<{tag}>{shown}</{tag}>", text.level, text.number)
 
     def name(self, name: str) -> Piece:
+        if BAR in name:
+            letter, _, digits = name.partition(BAR)
+            barred = f'<mover accent="true"><mi>{escape(letter)}</mi><mo>¯</mo></mover>'
+            return Piece(f"<msub>{barred}<mn>{digits}</mn></msub>" if digits else barred, ATOM)
         shown = unicodedata.lookup(f"GREEK SMALL LETTER {_SPELT.get(name, name).upper()}") if (
             name in _GREEK) else name  # fmt: skip
-        stem, digits = name.rstrip("0123456789"), name[len(name.rstrip("0123456789")) :]
-        if len(stem) == 1 and digits:
-            return Piece(f"<msub><mi>{escape(stem)}</mi><mn>{digits}</mn></msub>", ATOM)
+        stem, below = split_subscript(name)
+        if below:
+            tag = "mn" if below.isdigit() else "mi"
+            return Piece(f"<msub><mi>{escape(stem)}</mi><{tag}>{below}</{tag}></msub>", ATOM)
         return Piece(f"<mi>{escape(shown)}</mi>", ATOM)
 
     def group(self, inside: Piece) -> Piece:
@@ -308,6 +370,21 @@ class MathPen(Pen):
         brace = '<mo stretchy="true" form="prefix">{</mo>'
         table = f'<mtable columnalign="left">{rows}</mtable>'
         return Piece(f"<mrow>{brace}{table}</mrow>", ATOM)
+
+    def matmul(self, x: Piece, y: Piece) -> Piece:
+        left, right = self.hold(x, PRODUCT).text, self.hold(y, POWER).text
+        return Piece(f"<mrow>{left}<mo>&#8290;</mo>{right}</mrow>", PRODUCT)
+
+    def hadamard(self, x: Piece, y: Piece) -> Piece:
+        left, right = self.hold(x, PRODUCT).text, self.hold(y, POWER).text
+        return Piece(f"<mrow>{left}<mo>⊙</mo>{right}</mrow>", PRODUCT)
+
+    def transpose(self, x: Piece) -> Piece:
+        return Piece(f"<msup>{self.hold(x, ATOM).text}<mo>⊤</mo></msup>", POWER)
+
+    def sum_over(self, axes: str, x: Piece) -> Piece:
+        head = f"<munder><mo>∑</mo><mi>{escape(axes)}</mi></munder>"
+        return Piece(f"<mrow>{head}{self.group(x).text}</mrow>", PRODUCT)
 
     def derivative(self, wrt: str, x: Piece, partial: bool) -> Piece:
         sign = "∂" if partial else "d"
@@ -368,14 +445,28 @@ def write_node(
         return pen.join(
             "equal" if term.data else "not_equal", pen.number(0), pen.number(0), SUM - 1
         )
+    if term.data is not None and term.data.ndim:
+        return pen.name("array")
     if term.data is not None:
-        return pen.number(float(term.data.item()))
+        value = float(term.data.item())
+        size = terms.sizes.get(abs(value))
+        if size is None:
+            return pen.number(value)
+        pieces = [pen.name(axis) for axis in size.split("·")]
+        product = pieces[0]
+        for piece in pieces[1:]:
+            product = pen.join("*", product, piece, PRODUCT)
+        return pen.negative(product) if value < 0 else product
     if term.primitive is None:
         return pen.name(terms.names[int(term.params["position"])])
     if name in ("add", "sub"):
         x, y = parts
         right = pen.hold(y, PRODUCT)
         return pen.join("+" if name == "add" else "-", x, right, SUM)
+    if name == "mul" and all(o.shape for o in term.operands):
+        return pen.hadamard(*parts)
+    if name in _ARRAY_PRIMITIVES:
+        return _write_array(terms, term, parts, pen)
     if name == "mul":
         return pen.join("*", pen.hold(parts[0], PRODUCT), pen.hold(parts[1], POWER), PRODUCT)
     if name == "div":
@@ -392,3 +483,64 @@ def write_node(
     if name in _COMPARISONS:
         return pen.join(name, parts[0], parts[1], SUM - 1)
     return pen.call(name, parts)
+
+
+def _write_array(terms: Terms, term: Expression, parts: Sequence[Piece], pen: Pen) -> Piece:
+    """Return one operation on arrays; what only arranges or repeats values is not written."""
+    name = term.name
+    if name == "contract":
+        return _write_contract(
+            term,
+            [_write_ones(terms, o, p, pen) for o, p in zip(term.operands, parts, strict=True)],
+            pen,
+        )
+    if name == "transpose" and tuple(term.params["axes"]) == (1, 0):
+        return pen.transpose(parts[0])
+    if name in ("sum", "mean_of"):
+        operand = term.operands[0]
+        axes: Sequence[int] = term.params["axes"]
+        if name == "mean_of":
+            return pen.call("mean", parts)
+        if len(axes) == len(operand.shape):
+            return pen.call("sum", parts)
+        sizes = (float(operand.shape[axis]) for axis in axes)
+        return pen.sum_over(",".join(terms.sizes.get(x, spell_number(x)) for x in sizes), parts[0])
+    if name in ("reshape", "broadcast_to"):
+        return parts[0]
+    return pen.call(name, parts)
+
+
+def _write_ones(terms: Terms, operand: Expression, part: Piece, pen: Pen) -> Piece:
+    """Return a number that is repeated along axes as that many ones; products need to see them."""
+    inner = operand
+    while inner.name in ("broadcast_to", "reshape"):
+        inner = inner.operands[0]
+    if inner is operand or inner.shape:
+        return part
+    sizes = (float(size) for size in operand.shape)
+    axes = [pen.name(terms.sizes.get(x, spell_number(x))) for x in sizes]
+    ones = pen.call("ones", axes)
+    if inner.data is not None and float(inner.data.item()) == 1:
+        return ones
+    return pen.join("*", pen.hold(part, PRODUCT), ones, PRODUCT)
+
+
+def _write_contract(term: Expression, parts: Sequence[Piece], pen: Pen) -> Piece:
+    """Return a product of vectors and matrices, transposed where the axes say so."""
+    x, y = term.operands
+    left, right = parts
+    x_axes, y_axes = tuple(term.params["x_axes"]), tuple(term.params["y_axes"])
+    plain = not term.params["x_batch"] and len(x_axes) <= 1 and len(x.shape) + len(y.shape) <= 4
+    if not plain or max(len(x.shape), len(y.shape)) > 2:
+        return pen.call("contract", parts)
+    if not x.shape or not y.shape:
+        return pen.join("*", pen.hold(left, PRODUCT), pen.hold(right, POWER), PRODUCT)
+    if not x_axes:
+        return pen.matmul(left, pen.transpose(right))
+    if len(x.shape) == 1 and len(y.shape) == 2:
+        return pen.matmul(right if y_axes == (1,) else pen.transpose(right), left)
+    if x_axes == (0,):
+        left = pen.transpose(left)
+    if len(y.shape) == 2 and y_axes == (1,):
+        right = pen.transpose(right)
+    return pen.matmul(left, right)

@@ -39,12 +39,16 @@ class Terms(Table):
     ----------
     names : sequence of str
         The inputs, in order.
+    avals : sequence of Aval, optional
+        Their shapes and dtypes; numbers of float64 unless told otherwise.
     """
 
-    def __init__(self, names: Sequence[str]) -> None:
+    def __init__(self, names: Sequence[str], avals: Sequence[Aval] | None = None) -> None:
         super().__init__()
         self.names = tuple(names)
-        self.inputs = [self.input(i, _SCALAR) for i in range(len(names))]
+        kinds = [_SCALAR] * len(names) if avals is None else avals
+        self.inputs = [self.input(i, kind) for i, kind in enumerate(kinds)]
+        self.sizes: dict[float, str] = {}  # numbers that stand for sizes, by how they are written
         self.decimals = False  # whether numbers are written with a point, as the user did
         self.rewritten: dict[str, dict[int, Expression]] = {}  # by rewrite and number
 
@@ -138,15 +142,25 @@ class Terms(Table):
         return read_graph(graph, self, [term, *term.operands])[0]
 
 
-def read_function(function: Callable[..., Any], names: Sequence[str]) -> tuple[Terms, Expression]:
-    """Return the terms of a function of numbers, and the one that is its value."""
+def trace_numbers(function: Callable[..., Any], count: int) -> Graph:
+    """Return the graph of a function of numbers as it was written, nothing recognised."""
+    return trace_plainly(lambda *xs: (function(*xs),), [_SCALAR] * count)
+
+
+def trace_plainly(function: Callable[..., Any], avals: Sequence[Aval]) -> Graph:
+    """Return the graph of a function as it was written, nothing recognised."""
     kept, recognising = hush(), state.recognising
-    state.recognising = False  # the derivation is of what was written
+    state.recognising = False
     try:
-        graph, _ = trace(lambda *xs: (function(*xs),), [_SCALAR] * len(names))
+        return trace(function, avals)[0]
     finally:
         state.recognising = recognising
         restore(kept)
+
+
+def read_function(function: Callable[..., Any], names: Sequence[str]) -> tuple[Terms, Expression]:
+    """Return the terms of a function of numbers, and the one that is its value."""
+    graph = trace_numbers(function, len(names))
     terms = Terms(names)
     root = read_graph(graph, terms, terms.inputs)[0]
     numbers = (fraction_of(term) for term in order([root]))
@@ -178,9 +192,9 @@ def evaluate(roots: Sequence[Expression], inputs: Any) -> dict[int, Any]:
                 found[term.number] = inputs[term.params["position"]]
             else:
                 values = [found[o.number] for o in term.operands]
-                found[term.number] = term.primitive.value(
-                    *np.broadcast_arrays(*values), **term.params
-                )
+                if term.primitive.pointwise:
+                    values = np.broadcast_arrays(*values)
+                found[term.number] = term.primitive.value(*values, **term.params)
     finally:
         restore(kept)
     return found

@@ -49,6 +49,22 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "the value of `{name}` is {found}; give a finite number",
         "`{name}` 변수의 값이 유한한 수가 아닙니다. 받은 것: {found}",
     ),
+    "shape_name": (
+        "a shape for `{found}`, which is no variable; there is {known}",
+        "`{found}` 변수는 없어 모양을 정할 수 없습니다. 변수: {known}",
+    ),
+    "axes": (
+        "more than {limit} names of axes; give sizes as numbers",
+        "축의 이름이 {limit}개보다 많습니다. 크기를 수로 쓰십시오",
+    ),
+    "not_number": (
+        "the function gives an array of shape {found}; sum it or take its mean first",
+        "함숫값이 수가 아니라 배열입니다. 모양: {found}. 합이나 평균을 먼저 구하십시오",
+    ),
+    "misfit": (
+        "the shapes do not fit: {reason}; give others by shapes",
+        "모양이 서로 맞지 않습니다: {reason}. 다른 모양을 정하십시오",
+    ),
     "range": (
         "{name} must be {low} to {high}, not {found}",
         "{name} 값은 {low} 이상 {high} 이하여야 합니다. 받은 것: {found}",

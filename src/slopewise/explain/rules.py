@@ -151,6 +151,11 @@ RULES: dict[str, Rule] = {
         "σ(u) = 1/(1 + e^(-u))", "What came out is made of the sigmoid itself.",
         "구한 식을 시그모이드로 다시 씁니다.",
     ),
+    "recognise_softmax": Rule(
+        "recognise p", "p 알아보기", r"p_i = \frac{e^{z_i}}{\sum_j e^{z_j}}",
+        "p_i = e^(z_i)/sum(e^z)", "What came out is made of the probabilities themselves.",
+        "구한 식을 확률 p로 다시 씁니다.",
+    ),
     "recognise": Rule(
         "recognise the function", "함수 알아보기", "", "",
         "What came out is the function's own rule.", "구한 식을 함수의 공식으로 다시 씁니다.",

@@ -21,7 +21,8 @@ from slopewise._transform.expression import Expression, order
 from slopewise.explain.reading import NUMBER, Terms, find_slopes, fraction_of
 from slopewise.explain.tidy import tidy
 
-REWRITES = ("tidy", "expand", "definition", "recognise_sigmoid", "recognise")
+REWRITES = ("tidy", "expand", "definition", "recognise_sigmoid", "recognise_softmax",
+            "recognise")  # fmt: skip
 """Rules that write a term in another way, and derive nothing."""
 
 

@@ -232,6 +232,15 @@ def _tidy_one(terms: Terms, term: Expression) -> Expression:
         return join_product(terms, _cancel(terms, product))
     if name == "pow":
         return _tidy_power(terms, term)
+    if name in ("sum", "reshape", "transpose"):
+        product = split_product(term.operands[0])
+        if product.coefficient != 1 and product.factors and product.coefficient:
+            size, product.coefficient = product.coefficient, Fraction(1)
+            inner = join_product(terms, product)
+            assert term.primitive is not None
+            total = terms.apply(term.primitive, [inner], term.params)
+            return _scale(terms, size, total)
+        return term
     if name == "where":
         condition, one, other = term.operands
         del condition
@@ -239,6 +248,13 @@ def _tidy_one(terms: Terms, term: Expression) -> Expression:
     if len(term.operands) == 1:
         return _tidy_call(terms, term)
     return term
+
+
+def _scale(terms: Terms, size: Fraction, term: Expression) -> Expression:
+    """Return a term times a number."""
+    product = split_product(term)
+    product.coefficient *= size
+    return join_product(terms, product)
 
 
 def _spread_powers(product: Product) -> Product:
