@@ -57,6 +57,33 @@ def _draw(rng: random.Random, depth: int, variables: int) -> Tree:
     return Tree(rng.choice(BINARY), (x, y))
 
 
+def draw_polynomial(rng: random.Random) -> tuple[str, list[str]]:
+    """Return a random polynomial in one to four variables as text, and what to derive it in.
+
+    Up to five terms with coefficients from -9 to 9 and powers to 4, now and then a product or a
+    power of sums; one to three derivatives. This is the published set of polynomial exercises.
+    """
+    names = "xyzw"[: rng.randint(1, 4)]
+
+    def term() -> str:
+        size = rng.choice([c for c in range(-9, 10) if c])
+        powers = [f"{name}^{rng.randint(1, 4)}" for name in names if rng.random() < 0.6]
+        return "*".join([f"({size})", *powers])
+
+    def total(count: int) -> str:
+        return " + ".join(term() for _ in range(count))
+
+    kind = rng.random()
+    if kind < 0.2:
+        text = f"({total(2)})*({total(2)})"
+    elif kind < 0.4:
+        text = f"({total(2)})^{rng.randint(2, 3)}"
+    else:
+        text = total(rng.randint(1, 5))
+    used = [name for name in names if name in text] or [names[0]]
+    return text, [rng.choice(used) for _ in range(rng.randint(1, 3))]
+
+
 def engine(tree: Tree, xs: tuple[Any, ...]) -> Any:
     """Return the value by Slopewise."""
     if tree.name == "x":
