@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from slopewise.cli.messages import LANGUAGES, read_language, say
+from slopewise.cli.spoken import SpokenCommand, SpokenGroup, describe_error
 from slopewise.errors import SlopewiseError, SpokenError
 
 ACTIVATIONS = ["relu", "tanh", "sigmoid", "gelu", "silu", "elu", "leaky_relu", "softplus"]
@@ -66,7 +67,7 @@ def run(words: list[str]) -> int:
         click.echo(error.format_message())
         return 0
     except click.ClickException as error:
-        return _refuse(error.format_message(), lang)
+        return _refuse(describe_error(error, lang), lang)
     except SlopewiseError as error:
         return _refuse(_translate(error, lang), lang)
     except MemoryError:
@@ -117,7 +118,7 @@ def build_commands(lang: str) -> click.Group:
     from slopewise import __version__
     from slopewise.cli.formulas import build_derive
 
-    group = click.Group("slopewise", help=say("about", lang), context_settings=SETTINGS)
+    group = SpokenGroup("slopewise", help=say("about", lang), context_settings=SETTINGS)
     click.version_option(__version__, prog_name="slopewise", help=say("help_version", lang))(group)
     commands = (_build_train(lang), _build_predict(lang), _build_demo(lang), build_derive(lang))
     for command in commands:
@@ -129,6 +130,8 @@ def build_commands(lang: str) -> click.Group:
 def _help_in(group: click.Group, lang: str) -> None:
     """Give every --help option its text in the language."""
     for command in (group, *group.commands.values()):
+        if isinstance(command, SpokenCommand):
+            command.lang = lang
         option = command.get_help_option(click.Context(command))
         if option is not None:
             option.help = say("help_help", lang)
@@ -218,7 +221,7 @@ def _build_train(lang: str) -> click.Command:
         click.option("--resume", type=click.Path(path_type=Path), help=text("resume")),
     ]
 
-    @click.command("train", help=say("train_about", lang))
+    @click.command("train", cls=SpokenCommand, help=say("train_about", lang))
     @_add_options(lang, options)
     @click.pass_context
     def train(context: click.Context, **values: Any) -> int:
@@ -258,7 +261,7 @@ def _build_predict(lang: str) -> click.Command:
         click.option("--sql", help=say("help_sql", lang)),
     ]
 
-    @click.command("predict", help=say("predict_about", lang))
+    @click.command("predict", cls=SpokenCommand, help=say("predict_about", lang))
     @_add_options(lang, options)
     def predict(**values: Any) -> int:
         from slopewise.cli.prediction import predict_table
@@ -293,7 +296,7 @@ def _build_demo(lang: str) -> click.Command:
         click.option("--seed", type=int, default=0, show_default=True, help=say("help_seed", lang)),
     ]
 
-    @click.command("demo", help=say("demo_about", lang))
+    @click.command("demo", cls=SpokenCommand, help=say("demo_about", lang))
     @_add_options(lang, options)
     def demo(**values: Any) -> int:
         from slopewise.cli.terminal import Terminal

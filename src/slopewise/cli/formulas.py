@@ -16,6 +16,7 @@ from typing import Any
 import click
 
 from slopewise.cli.messages import LANGUAGES, say
+from slopewise.cli.spoken import SpokenCommand
 
 FORMATS = {"text": "text", "latex": "latex", "html": "html", "md": "markdown"}
 _STYLE = (
@@ -190,7 +191,7 @@ def build_derive(lang: str) -> click.Command:
         *common_options(lang),
     ]  # fmt: skip
 
-    @click.command("derive", help=say("derive_about", lang))
+    @click.command("derive", cls=SpokenCommand, help=say("derive_about", lang))
     @add_options(options)
     def derive(**given: Any) -> int:
         if given["quiz"] is not None:
