@@ -82,20 +82,111 @@ def test_a_training_step_is_the_eager_one(name: str) -> None:
             )
 
 
-def test_lbfgs_says_that_it_cannot_be_compiled() -> None:
-    w = sw.tensor(4.0, requires_grad=True)
-    optimizer = sw.optim.LBFGS([w])
+LBFGS = [
+    {"line_search_fn": "strong_wolfe"},
+    {"line_search_fn": "strong_wolfe", "history_size": 3, "max_iter": 5},
+    {"line_search_fn": "strong_wolfe", "max_eval": 3},
+    {"lr": 0.001, "max_iter": 4},
+    {"lr": 0.001, "max_iter": 10, "history_size": 2},
+    {"lr": 0.1, "max_iter": 1},
+]
 
-    def closure() -> Any:
-        optimizer.zero_grad()
-        loss = (w - 3) ** 2
-        loss.backward()
-        return loss
 
-    compiled = sw.compile(lambda: optimizer.step(closure))
-    with pytest.raises(TraceError, match="LBFGS"):
-        compiled()
-    assert w.item() == 4.0
+@pytest.mark.parametrize("options", LBFGS, ids=str)
+def test_lbfgs_takes_the_eager_steps(options: dict[str, Any]) -> None:
+    ends, counts, calls = [], [], []
+    for compiling in (False, True):
+        w = sw.tensor(np.array([-1.2, 1.0, -0.5, 0.8]), requires_grad=True)
+        optimizer = sw.optim.LBFGS([w], **options)
+
+        def closure(w: Any = w, optimizer: Any = optimizer) -> Any:
+            optimizer.zero_grad()
+            loss = ((1 - w[:-1]) ** 2).sum() + 100 * ((w[1:] - w[:-1] ** 2) ** 2).sum()
+            loss.backward()
+            return loss
+
+        def step(optimizer: Any = optimizer, closure: Any = closure) -> Any:
+            return optimizer.step(closure)
+
+        run = sw.compile(step) if compiling else step
+        calls.append([run().item() for _ in range(3)])
+        ends.append(w.detach().numpy().copy())
+        counts.append(optimizer.state_dict()["state"][0])
+    np.testing.assert_allclose(calls[1], calls[0], rtol=1e-9)
+    np.testing.assert_allclose(ends[1], ends[0], rtol=1e-9)
+    for name in ("func_evals", "n_iter"):
+        assert counts[0][name] == counts[1][name]
+    assert len(counts[0]["ro"]) == len(counts[1]["ro"])
+
+
+def test_lbfgs_goes_between_eager_and_compiled_steps() -> None:
+    x, y = make_data()
+    models = [make_model(), make_model()]
+    optimizers = [
+        sw.optim.LBFGS(m.parameters(), max_iter=4, history_size=5, line_search_fn="strong_wolfe")
+        for m in models
+    ]
+
+    def make(i: int) -> Any:
+        def closure() -> Any:
+            optimizers[i].zero_grad()
+            loss = nn.functional.mse_loss(models[i](x), y)
+            loss.backward()
+            return loss
+
+        return lambda: optimizers[i].step(closure)
+
+    eager, other = make(0), make(1)
+    compiled = sw.compile(make(1))
+    for number in range(6):
+        wanted = eager().item()
+        found = (compiled if number % 2 else other)().item()
+        assert found == pytest.approx(wanted, rel=1e-6)
+    assert compiled.why() == []
+
+
+def test_plateau_falls_by_traced_values() -> None:
+    rates = []
+    for compiling in (False, True):
+        w = sw.tensor([4.0, 1.0], dtype=sw.float64, requires_grad=True)
+        optimizer = sw.optim.SGD([w], lr=1.0)
+        schedule = sw.optim.lr_scheduler.ReduceLROnPlateau(
+            optimizer, factor=0.5, patience=1, cooldown=1, min_lr=0.2
+        )
+
+        def step(w: Any = w, optimizer: Any = optimizer, schedule: Any = schedule) -> Any:
+            optimizer.zero_grad()
+            loss = ((w - 3) ** 2).sum()
+            loss.backward()
+            optimizer.step()
+            schedule.step(loss)
+            return loss
+
+        run = sw.compile(step) if compiling else step
+        rates.append([])
+        for _ in range(16):
+            loss = run().item()
+            rates[-1].append(
+                (loss, optimizer.param_groups[0]["lr"], schedule.best, schedule.num_bad_epochs,
+                 schedule.cooldown_counter, schedule.last_epoch, schedule.get_last_lr())
+            )  # fmt: skip
+    assert rates[0] == rates[1]
+    assert {rate for _, rate, *_ in rates[0]} == {1.0, 0.5, 0.25, 0.2} or rates[0][-1][1] < 1.0
+
+
+@pytest.mark.parametrize("replacement", [False, True])
+def test_multinomial_draws_the_same(replacement: bool) -> None:
+    weights = sw.tensor([[0.1, 0.2, 0.0, 0.7], [1.0, 0.0, 3.0, 4.0]])
+
+    def draw(p: Any) -> Any:
+        return sw.multinomial(p, 2, replacement=replacement)
+
+    compiled = sw.compile(draw)
+    sw.manual_seed(3)
+    wanted = [draw(weights).tolist() for _ in range(50)]
+    sw.manual_seed(3)
+    assert [compiled(weights).tolist() for _ in range(50)] == wanted
+    assert all(2 not in pair[0] and 1 not in pair[1] for pair in wanted)
 
 
 def test_batch_norm_and_dropout_in_training_and_evaluation() -> None:

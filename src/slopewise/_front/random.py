@@ -15,9 +15,9 @@ from slopewise._core.graph import bind
 from slopewise._core.source import explain
 from slopewise._core.state import state
 from slopewise._core.value import Value, new_value
-from slopewise._front.abstract import refuse_abstract
 from slopewise._front.creation import require_float, settle_integer, settle_shape
 from slopewise._front.devices import refuse_device
+from slopewise._front.elementwise import minimum, where
 from slopewise._front.gathering import argsort
 from slopewise._front.operands import as_dtype, as_value, cast, read_array
 from slopewise._ops.comparison import less
@@ -646,7 +646,7 @@ def multinomial(
     """
     x = as_value(input)
     if state.recorder is not None:
-        refuse_abstract(x, "multinomial")
+        return _draw_traced(x, num_samples, replacement, generator)
     weights = read_array(x).astype(np.float64)
     (count,) = settle_shape((num_samples,), "multinomial")
     _check_weights(x, weights, count, replacement)
@@ -660,6 +660,32 @@ def multinomial(
     # Weight 0 comes last whatever its key, so it is never drawn.
     order = np.lexsort((-keys, weights == 0), axis=-1)
     return _finish(order[..., :count], False, "multinomial")
+
+
+def _draw_traced(x: Any, num_samples: int, replacement: bool, generator: Generator | None) -> Any:
+    """Draw positions by weights that are not known yet, so that they cannot be checked."""
+    (count,) = settle_shape((num_samples,), "multinomial")
+    if not x.shape:
+        raise ShapeError(explain("multinomial: needs a vector of weights, not one number.", (x,)))
+    if not replacement and count > x.shape[-1]:
+        raise DomainError(
+            explain(
+                f"multinomial: {count} samples of {x.shape[-1]} weights cannot be drawn; draw"
+                " fewer, or pass replacement=True.",
+                (x,),
+            )
+        )
+    double = np.dtype(np.float64)
+    weights = cast(x, double)
+    if replacement:
+        steps = weights.cumsum(-1)
+        u = uniform_array((*x.shape[:-1], count), np.float64, generator)
+        reached = u.unsqueeze(-1) * steps[..., -1:].unsqueeze(-2) >= steps.unsqueeze(-2)
+        return cast(reached, np.dtype(np.int64)).sum(-1)
+    keys = -uniform_array(x.shape, np.float64, generator).log() / weights
+    # The lowest keys are drawn. Weight 0 comes last whatever its key, so it is never drawn.
+    keys = where(weights == 0, float("inf"), minimum(keys, np.finfo(np.float64).max))
+    return argsort(keys, -1, stable=True)[..., :count]
 
 
 def _check_weights(x: Any, weights: np.ndarray[Any, Any], count: int, replacement: bool) -> None:

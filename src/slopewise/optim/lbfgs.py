@@ -1,24 +1,26 @@
 """L-BFGS: a quasi-Newton method over all parameters as one vector, with a line search.
 
 Invariant: the closure is evaluated as often as PyTorch's would be; parameters move along one
-direction at a time and are set from a saved copy, never by adding and taking away. It stands apart
-from the other optimisers because it chooses its steps by values, not by one formula.
+direction at a time and are set from a saved copy, never by adding and taking away. What is kept
+between steps is arrays of fixed shape, which `lbfgs_traced` reads too. It stands apart from the
+other optimisers because it chooses its steps by values, not by one formula.
 
 Source: Liu & Nocedal (1989), On the limited memory BFGS method for large scale optimization.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from slopewise._core.source import explain
-from slopewise._core.state import enable_grad
+from slopewise._core.state import changes, enable_grad
 from slopewise._core.state import state as state_of_thread
 from slopewise._core.value import new_value
-from slopewise.errors import TraceError, UsageError
+from slopewise.errors import UsageError
+from slopewise.optim.lbfgs_traced import KEPT, TracedStep, make_kept
 from slopewise.optim.line_search import Point, search_strong_wolfe
 from slopewise.optim.optimizer import Optimizer
 
@@ -170,40 +172,36 @@ class LBFGS(Optimizer):
                     " calls backward and returns the loss: optimizer.step(closure)."
                 )
             )
-        if state_of_thread.recorder is not None:
-            raise TraceError(
-                explain(
-                    "LBFGS.step: its line search decides on values, so it cannot be compiled."
-                    " Compile the closure's loss and gradient, and call step eagerly; or use"
-                    " another optimiser."
-                )
-            )
         self._steps += 1
         group = self.param_groups[0]
-        state = self.state.setdefault(self._params()[0], {"func_evals": 0, "n_iter": 0})
+        self.init_state()
+        state = self.state[self._params()[0]]
+        if state_of_thread.recorder is not None:
+            return TracedStep(self._params(), group, state, closure).run()
+        kept = {name: tensor._value for name, tensor in state.items()}
 
         def measure() -> tuple[Any, float]:
             with enable_grad():
                 loss = closure()
-            state["func_evals"] += 1
+            kept["func_evals"] += 1
             return loss, float(loss)
 
-        first_evals = state["func_evals"]
+        first_evals = int(kept["func_evals"])
         first_loss, loss = measure()
         grad = self._read_grads()
         for turn in range(1, group["max_iter"] + 1):
             if np.abs(grad).max(initial=0.0) <= group["tolerance_grad"]:
                 break
-            state["n_iter"] += 1
-            direction = self._choose_direction(state, grad, group["history_size"])
-            previous, state["prev_loss"] = loss, loss
-            state["prev_flat_grad"] = new_value(grad.copy(), None, False)
-            state["d"] = new_value(direction, None, False)
+            kept["n_iter"] += 1
+            direction = _choose_direction(kept, grad)
+            previous, kept["prev_loss"][...] = loss, loss
+            kept["prev_flat_grad"][...] = grad
+            kept["d"][...] = direction
             length = group["lr"]
-            if state["n_iter"] == 1:
+            if kept["n_iter"] == 1:
                 length *= min(1.0, 1.0 / float(np.abs(grad).sum()))
             slope = float(grad @ direction)
-            state["t"] = length
+            kept["t"][...] = length
             if slope > -group["tolerance_change"]:
                 break
             here = self._read_params()
@@ -214,48 +212,71 @@ class LBFGS(Optimizer):
                     _, loss = measure()
                     grad = self._read_grads()
             else:
-                used = state["func_evals"] - first_evals
+                used = int(kept["func_evals"]) - first_evals
                 point = self._search(
                     measure, here, direction, Point(0.0, loss, grad, slope), length,
                     group["max_eval"] - used,
                 )  # fmt: skip
                 loss, grad, length = point.value, point.grad, point.step
                 self._write_params(here + length * direction)
-            state["t"] = length
+            kept["t"][...] = length
             if (
                 last
-                or state["func_evals"] - first_evals >= group["max_eval"]
+                or kept["func_evals"] - first_evals >= group["max_eval"]
                 or np.abs(direction * length).max() <= group["tolerance_change"]
                 or abs(loss - previous) < group["tolerance_change"]
             ):
                 break
+        for tensor in state.values():
+            tensor._storage.version += 1
         return first_loss
 
-    def _choose_direction(
-        self, state: dict[str, Any], grad: np.ndarray[Any, Any], history: int
-    ) -> np.ndarray[Any, Any]:
-        """Return the next direction, after taking the last step into the history."""
-        if state["n_iter"] == 1:
-            state.update(old_dirs=[], old_stps=[], ro=[], H_diag=1.0)
-            return -grad
-        change = grad - state["prev_flat_grad"]._value
-        step = state["d"]._value * state["t"]
-        curvature = float(change @ step)
-        if curvature > _LEAST_CURVATURE:
-            if len(state["old_dirs"]) == history:
-                for name in ("old_dirs", "old_stps", "ro"):
-                    state[name].pop(0)
-            state["old_dirs"].append(new_value(change, None, False))
-            state["old_stps"].append(new_value(step, None, False))
-            state["ro"].append(1.0 / curvature)
-            state["H_diag"] = curvature / float(change @ change)
-        return inverse_hessian_product(
-            -grad,
-            [x._value for x in state["old_dirs"]],
-            [x._value for x in state["old_stps"]],
-            state["ro"],
-            state["H_diag"],
-        )
+    # --- what is kept ---
+
+    def init_state(self) -> None:
+        """Make what is kept between steps now, and not at the first step (for compiling)."""
+        first = self._params()[0]
+        if first not in self.state:
+            size = sum(int(np.prod(p.shape, dtype=int)) for p in self._params())
+            dtype = np.result_type(*(p.dtype for p in self._params()))
+            made = make_kept(size, self.param_groups[0]["history_size"], dtype)
+            changes.count += 1
+            self.state[first] = {k: new_value(array, None, False) for k, array in made.items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state and the settings; the history as lists, the oldest pair first."""
+        found = super().state_dict()
+        for entries in found["state"].values():
+            kept = {name: tensor._value for name, tensor in entries.items()}
+            rows = _list_rows(kept)
+            for name in ("n_iter", "func_evals"):
+                entries[name] = int(kept[name])
+            for name in ("H_diag", "t", "prev_loss"):
+                entries[name] = float(kept[name])
+            for name in ("old_dirs", "old_stps"):
+                entries[name] = [new_value(kept[name][row].copy(), None, False) for row in rows]
+            entries["ro"] = [float(kept["ro"][row]) for row in rows]
+            del entries["total"]
+        return found
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Take over what `state_dict` returned, PyTorch's own too; see `Optimizer`."""
+        super().load_state_dict({**state_dict, "state": {}})
+        given = state_dict["state"].get(0)
+        self.state = {}
+        if not given:
+            return
+        self.init_state()
+        kept = {name: t._value for name, t in self.state[self._params()[0]].items()}
+        pairs = len(given.get("ro") or ())
+        kept["total"][...] = pairs
+        for name in KEPT:
+            entry = given.get(name)
+            if name in ("old_dirs", "old_stps", "ro"):
+                for row, x in enumerate(entry or ()):
+                    kept[name][row] = np.asarray(x)
+            elif entry is not None and name != "total":
+                kept[name][...] = np.asarray(entry)
 
     def _search(
         self,
@@ -274,3 +295,34 @@ class LBFGS(Optimizer):
 
         largest = float(np.abs(direction).max())
         return search_strong_wolfe(evaluate, start, length, largest, max_evals)[0]
+
+
+def _choose_direction(kept: dict[str, Any], grad: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Return the next direction, after taking the last step into the history."""
+    if kept["n_iter"] == 1:
+        kept["total"][...] = 0
+        kept["H_diag"][...] = 1.0
+        return -grad
+    change = grad - kept["prev_flat_grad"]
+    step = kept["d"] * float(kept["t"])
+    curvature = float(change @ step)
+    if curvature > _LEAST_CURVATURE:
+        row = int(kept["total"]) % len(kept["ro"])
+        kept["old_dirs"][row], kept["old_stps"][row] = change, step
+        kept["ro"][row] = 1.0 / curvature
+        kept["total"] += 1
+        kept["H_diag"][...] = curvature / float(change @ change)
+    rows = _list_rows(kept)
+    return inverse_hessian_product(
+        -grad,
+        [kept["old_dirs"][row] for row in rows],
+        [kept["old_stps"][row] for row in rows],
+        [float(kept["ro"][row]) for row in rows],
+        float(kept["H_diag"]),
+    )
+
+
+def _list_rows(kept: Mapping[str, Any]) -> list[int]:
+    """Return the rows of the history that are in use, the oldest first: they go round."""
+    total, rows = int(kept["total"]), len(kept["ro"])
+    return [number % rows for number in range(max(0, total - rows), total)]

@@ -1,7 +1,8 @@
 """ReduceLROnPlateau: the rate falls when a measured quantity stops getting better.
 
 Invariant: unlike the other schedules it steps on a value, and knows nothing of step numbers beyond
-counting bad ones. A value that is NaN counts as no better.
+counting bad ones. A value that is NaN counts as no better. What a step changes is in tensors, so
+that a compiled function, which does not know the value, decides with the same formulas.
 """
 
 from __future__ import annotations
@@ -10,7 +11,14 @@ from collections.abc import Mapping, Sequence
 from math import inf
 from typing import Any
 
+import numpy as np
+
 from slopewise._core.source import explain
+from slopewise._core.state import no_grad, state
+from slopewise._core.value import new_value
+from slopewise._front.operands import as_value, cast
+from slopewise._ops.comparison import maximum as larger
+from slopewise._ops.comparison import where
 from slopewise.errors import UsageError
 from slopewise.optim.optimizer import Optimizer
 
@@ -86,53 +94,122 @@ class ReduceLROnPlateau:
         self.cooldown = cooldown
         self.min_lrs = lows
         self.eps = eps
-        self.last_epoch = 0
-        self.best = inf if mode == "min" else -inf
-        self.num_bad_epochs = 0
-        self.cooldown_counter = 0
-        self._last_lr = [group["lr"] for group in optimizer.param_groups]
+        self._tensors = {
+            "last_epoch": _count(0.0), "best": _count(inf if mode == "min" else -inf),
+            "num_bad_epochs": _count(0.0), "cooldown_counter": _count(0.0),
+        }  # fmt: skip
 
     def step(self, metrics: Any) -> None:
         """Take a new value (a number or a Tensor of one element) into account."""
-        value = float(metrics)
-        self.last_epoch += 1
-        if self.is_better(value):
-            self.best = value
-            self.num_bad_epochs = 0
+        tensors = self._tensors
+        with no_grad():
+            value = float(metrics) if state.recorder is None else _as_number(metrics)
+            kept = {name: self._read(name) for name in tensors}
+            rates = [self._read_rate(group) for group in self.optimizer.param_groups]
+            new, fallen = self._decide(value, kept, rates)
+            for name, number in new.items():
+                _write(tensors[name], number)
+            for group, rate in zip(self.optimizer.param_groups, fallen, strict=True):
+                group["lr"] = rate
+
+    def _decide(
+        self, value: Any, kept: Mapping[str, Any], rates: Sequence[Any]
+    ) -> tuple[dict[str, Any], list[Any]]:
+        """Return what is kept next, and the next rates, from numbers or from traced tensors."""
+        better = self._is_better(value, kept["best"])
+        cooling = kept["cooldown_counter"] > 0
+        bad = _choose(better, 0.0, kept["num_bad_epochs"] + 1)
+        bad = _choose(cooling, 0.0, bad)
+        cooldown = _choose(cooling, kept["cooldown_counter"] - 1, kept["cooldown_counter"])
+        falls = bad > self.patience
+        fallen: list[Any] = []
+        for rate, low in zip(rates, self.min_lrs, strict=True):
+            new = _larger(rate * self.factor, low)
+            fallen.append(_choose(falls, _choose(rate - new > self.eps, new, rate), rate))
+        return {
+            "last_epoch": kept["last_epoch"] + 1,
+            "best": _choose(better, value, kept["best"]),
+            "num_bad_epochs": _choose(falls, 0.0, bad),
+            "cooldown_counter": _choose(falls, float(self.cooldown), cooldown),
+        }, fallen
+
+    def _is_better(self, value: Any, best: Any) -> Any:
+        if self.threshold_mode == "rel":
+            bound = best * (1.0 - self.threshold if self.mode == "min" else 1.0 + self.threshold)
         else:
-            self.num_bad_epochs += 1
-        if self.cooldown_counter > 0:
-            self.cooldown_counter -= 1
-            self.num_bad_epochs = 0
-        if self.num_bad_epochs > self.patience:
-            self._reduce()
-            self.cooldown_counter = self.cooldown
-            self.num_bad_epochs = 0
-        self._last_lr = [group["lr"] for group in self.optimizer.param_groups]
+            bound = best + (-self.threshold if self.mode == "min" else self.threshold)
+        return value < bound if self.mode == "min" else value > bound
 
     def is_better(self, value: float) -> bool:
         """Return whether a value is better than the best so far by the threshold."""
-        if self.threshold_mode == "rel":
-            margin = 1.0 - self.threshold if self.mode == "min" else 1.0 + self.threshold
-            bound = self.best * margin
-        else:
-            bound = self.best + (-self.threshold if self.mode == "min" else self.threshold)
-        return value < bound if self.mode == "min" else value > bound
+        return bool(self._is_better(value, self.best))
 
-    def _reduce(self) -> None:
-        for group, low in zip(self.optimizer.param_groups, self.min_lrs, strict=True):
-            new = max(group["lr"] * self.factor, low)
-            if group["lr"] - new > self.eps:
-                group["lr"] = new
+    def _read(self, name: str) -> Any:
+        tensor = self._tensors[name]
+        return tensor._value.item() if state.recorder is None else as_value(tensor)
+
+    def _read_rate(self, group: Any) -> Any:
+        return group["lr"] if state.recorder is None else as_value(group.rate)
+
+    @property
+    def best(self) -> float:
+        """The best value so far."""
+        return self._tensors["best"].item()
+
+    @property
+    def last_epoch(self) -> int:
+        """Steps taken."""
+        return int(self._tensors["last_epoch"].item())
+
+    @property
+    def num_bad_epochs(self) -> int:
+        """Steps since the last better value."""
+        return int(self._tensors["num_bad_epochs"].item())
+
+    @property
+    def cooldown_counter(self) -> int:
+        """Steps in which nothing is counted yet."""
+        return int(self._tensors["cooldown_counter"].item())
 
     def get_last_lr(self) -> list[float]:
         """Return the rates that were set last."""
-        return self._last_lr
+        return [group["lr"] for group in self.optimizer.param_groups]
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything but the optimizer."""
-        return {k: v for k, v in vars(self).items() if k != "optimizer"}
+        own = {k: v for k, v in vars(self).items() if k not in ("optimizer", "_tensors")}
+        return {**own, **{name: getattr(self, name) for name in self._tensors},
+                "_last_lr": self.get_last_lr()}  # fmt: skip
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Take over what `state_dict` returned."""
-        vars(self).update(state_dict)
+        for name, entry in state_dict.items():
+            if name in self._tensors:
+                _write(self._tensors[name], float(entry))
+            elif name != "_last_lr":
+                setattr(self, name, entry)
+
+
+def _count(number: float) -> Any:
+    return new_value(np.array(number, np.float64), None, False)
+
+
+def _as_number(metrics: Any) -> Any:
+    return cast(as_value(metrics), np.dtype(np.float64)).reshape(())
+
+
+def _write(tensor: Any, number: Any) -> None:
+    if state.recorder is not None:
+        tensor._write(cast(as_value(number), np.dtype(np.float64)))
+        return
+    tensor._value[...] = number
+    tensor._storage.version += 1
+
+
+def _choose(condition: Any, x: Any, y: Any) -> Any:
+    """Return one of two numbers, or of two traced ones."""
+    return (x if condition else y) if isinstance(condition, bool) else where(condition, x, y)
+
+
+def _larger(x: Any, y: float) -> Any:
+    return max(x, y) if isinstance(x, float) else larger(x, y)
