@@ -1,0 +1,234 @@
+"""The measure: what each call does to the gradient, by its own formula, beside what was measured.
+
+Invariant: the factors of calls in a row multiply to the ratio of the gradients at both ends. A for
+activations, N for normalisation, M for weights; each is computed from the layer's own numbers and
+compared with the gradients that were recorded. It is separate from the verdict, which reads these
+figures and no arrays.
+
+Source: A and M in the wide limit: Schoenholz et al. (2016), section 3; M between the extreme singular
+values: Saxe et al. (2013); the projection of batch norm: Ioffe & Szegedy (2015), section 3.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from slopewise.health.record import Call, Record
+
+LETTERS = {"activation": "A", "norm": "N", "weights": "M"}
+"""Kinds of call, each with the letter of its factor; others have a measured ratio of their own."""
+SATURATED = 0.05
+"""A slope below this share of the steepest one is saturated."""
+MOST_SINGULAR = 512
+"""Rows and columns up to which singular values are computed."""
+
+
+@dataclass
+class Factor:
+    """What one call does to the gradient.
+
+    Attributes
+    ----------
+    name, kind, type : str
+        Of the call.
+    letter : str
+        "A", "N" or "M"; "R" for a measured ratio.
+    formula : float or None
+        By the layer's own formula; None where there is none.
+    measured : float or None
+        The gradient handed back over the gradient received; None where either is missing.
+    grad_in, grad_out : float
+        Norms of the gradient handed back and received.
+    parts : dict of str to float
+        What the factor is made of: scale and kept for N, scale and alignment for M, dead and
+        saturated for A.
+    forward : dict of str to float
+        Of the output: rms, mean, std, and `spread`, how much of it depends on the sample.
+    weights : dict of str to float
+        Of the weight's gradient: norm, rho, and the smallest and largest singular value.
+    """
+
+    name: str
+    kind: str
+    type: str
+    letter: str
+    formula: float | None = None
+    measured: float | None = None
+    grad_in: float = math.nan
+    grad_out: float = math.nan
+    parts: dict[str, float] = field(default_factory=dict[str, float])
+    forward: dict[str, float] = field(default_factory=dict[str, float])
+    weights: dict[str, float] = field(default_factory=dict[str, float])
+
+    @property
+    def ratio(self) -> float:
+        """The formula's factor where there is one, else the measured ratio."""
+        found = self.formula if self.formula is not None else self.measured
+        return math.nan if found is None else found
+
+
+def measure(record: Record) -> list[Factor]:
+    """Return the factors of every call, in the order of the calls.
+
+    Parameters
+    ----------
+    record : Record
+
+    Returns
+    -------
+    list of Factor
+
+    Examples
+    --------
+    >>> import slopewise as sw
+    >>> from slopewise.health.probe import record_batch
+    >>> model = sw.nn.Sequential(sw.nn.Linear(2, 3), sw.nn.Sigmoid(), sw.nn.Linear(3, 1))
+    >>> record = record_batch(model, sw.nn.functional.mse_loss, np.ones((4, 2)), np.ones((4, 1)))
+    >>> [(f.letter, abs(f.formula - f.measured) < 1e-6) for f in measure(record)]
+    [('M', True), ('A', True), ('M', True)]
+    """
+    return [measure_call(call) for call in record.calls]
+
+
+def measure_call(call: Call) -> Factor:
+    """Return the factor of one call."""
+    found = Factor(call.name, call.kind, call.type, LETTERS.get(call.kind, "R"))
+    found.grad_in, found.grad_out = _norm(call.grad_x), _norm(call.grad_y)
+    if call.grad_x is not None and call.grad_y is not None and found.grad_out > 0:
+        found.measured = found.grad_in / found.grad_out
+    if call.y is not None and call.y.dtype.kind == "f":
+        found.forward = _describe(call.y)
+    formula = _FORMULAS.get(call.kind)
+    if formula is not None and call.grad_y is not None and found.grad_out > 0:
+        formula(call, found)
+    if call.kind == "weights":
+        _measure_weights(call, found)
+    return found
+
+
+def _norm(x: Any) -> float:
+    """Return the Frobenius norm, computed so that squares neither overflow nor vanish."""
+    if x is None or not x.size:
+        return math.nan
+    largest = float(np.max(np.abs(x)))
+    if not largest or not math.isfinite(largest):
+        return largest
+    return largest * float(np.sqrt(np.sum((x / largest) ** 2)))
+
+
+def _describe(y: Any) -> dict[str, float]:
+    """Return the size of an output, and how much of it depends on the sample."""
+    finite = y[np.isfinite(y)]
+    if not finite.size:
+        return {"rms": math.nan, "mean": math.nan, "std": math.nan, "spread": math.nan}
+    rms = float(np.sqrt(np.mean(finite**2)))
+    mean, std = float(finite.mean()), float(finite.std())
+    over_samples = float(np.sqrt(np.mean(np.var(y, axis=0)))) if y.ndim > 1 else std
+    spread = over_samples / rms if rms else 0.0
+    return {"rms": rms, "mean": mean, "std": std, "spread": spread}
+
+
+# ------------------------------------------------------------------ A
+
+
+def _measure_activation(call: Call, found: Factor) -> None:
+    """A: the norm of slope times gradient over that of the gradient."""
+    if call.slope is None:
+        return
+    slope = call.slope
+    found.formula = _norm(slope * call.grad_y) / found.grad_out
+    steepest = float(np.max(np.abs(slope), initial=0.0))
+    bound = max(steepest, _STEEPEST.get(call.type.lower(), 1.0))
+    found.parts["saturated"] = float(np.mean(np.abs(slope) < SATURATED * bound))
+    # A unit is dead when it has no slope for any sample.
+    by_unit = np.abs(slope).reshape(len(slope), -1).max(axis=0)
+    found.parts["dead"] = float(np.mean(by_unit == 0))
+    found.parts["bound"] = bound
+    found.parts["mean_slope"] = float(np.sqrt(np.mean(slope**2)))
+
+
+_STEEPEST = {"sigmoid": 0.25, "tanh": 1.0, "relu": 1.0, "softplus": 1.0}
+
+
+# ------------------------------------------------------------------ N
+
+
+def _measure_norm(call: Call, found: Factor) -> None:
+    """N: the scale, and the share of the gradient that the projection keeps."""
+    x, g = call.x, call.grad_y
+    gamma, eps = call.parameters.get("weight"), float(call.settings.get("eps", 1e-5))
+    if call.type == "LayerNorm":
+        shape = tuple(call.settings["normalized_shape"])
+        axes = tuple(range(x.ndim - len(shape), x.ndim))
+        sigma = np.sqrt(x.var(axis=axes, keepdims=True) + eps)
+        scaled = g * (1.0 if gamma is None else gamma)
+        unit = (x - x.mean(axis=axes, keepdims=True)) / sigma
+        projected = _project(scaled, unit, axes) / sigma
+        found.parts["scale"] = _norm(scaled / sigma) / found.grad_out
+    elif call.type.startswith("BatchNorm"):
+        axes = tuple(i for i in range(x.ndim) if i != 1)
+        shape = tuple(-1 if i == 1 else 1 for i in range(x.ndim))
+        factor = 1.0 if gamma is None else gamma.reshape(shape)
+        batch = call.settings["training"] or "running_var" not in call.settings
+        if batch:
+            sigma = np.sqrt(x.var(axis=axes, keepdims=True) + eps)
+            unit = (x - x.mean(axis=axes, keepdims=True)) / sigma
+            projected = factor / sigma * _project(g, unit, axes)
+        else:
+            sigma = np.sqrt(call.settings["running_var"].reshape(shape) + eps)
+            projected = factor / sigma * g
+        found.parts["scale"] = _norm(factor / sigma * g) / found.grad_out
+    else:
+        return
+    found.formula = _norm(projected) / found.grad_out
+    found.parts["kept"] = found.formula / found.parts["scale"] if found.parts["scale"] else 0.0
+
+
+def _project(g: Any, unit: Any, axes: tuple[int, ...]) -> Any:
+    """Take away what only shifts and scales: the mean, and what lies along the unit values."""
+    along = np.mean(g * unit, axis=axes, keepdims=True) * unit
+    return g - np.mean(g, axis=axes, keepdims=True) - along
+
+
+# ------------------------------------------------------------------ M
+
+
+def _measure_product(call: Call, found: Factor) -> None:
+    """M: the initialisation's scale times how the gradient lies to the weights."""
+    weight = call.parameters.get("weight")
+    if weight is None or call.type == "Embedding":
+        return
+    rows = weight.reshape(len(weight), -1)
+    scale = _norm(weight) / math.sqrt(len(weight))
+    if call.type == "Linear":
+        found.formula = _norm(call.grad_y @ weight) / found.grad_out
+        if max(rows.shape) <= MOST_SINGULAR and np.all(np.isfinite(rows)):
+            values = np.linalg.svd(rows, compute_uv=False)
+            found.weights["smallest"] = float(values[-1])
+            found.weights["largest"] = float(values[0])
+    else:
+        found.formula = found.measured
+    found.parts["scale"] = scale
+    if found.formula is not None and scale:
+        found.parts["alignment"] = found.formula / scale
+
+
+def _measure_weights(call: Call, found: Factor) -> None:
+    """The weight's gradient: its norm is that of g times that of h times rho."""
+    grad = call.grads.get("weight")
+    if grad is None:
+        return
+    found.weights["grad"] = _norm(grad)
+    found.weights["norm"] = _norm(call.parameters["weight"])
+    sizes = found.grad_out * _norm(call.x) if call.x is not None else math.nan
+    if sizes and math.isfinite(sizes):
+        found.weights["rho"] = found.weights["grad"] / sizes
+
+
+_FORMULAS = {
+    "activation": _measure_activation, "norm": _measure_norm, "weights": _measure_product,
+}  # fmt: skip
