@@ -5,7 +5,7 @@ activations, N for normalisation, M for weights; each is computed from the layer
 compared with the gradients that were recorded. It is separate from the verdict, which reads these
 figures and no arrays.
 
-Source: A and M in the wide limit: Schoenholz et al. (2016), section 3; M between the extreme singular
+Source: A and M in the wide limit: Schoenholz et al. (2016), section 3; M between extreme singular
 values: Saxe et al. (2013); the projection of batch norm: Ioffe & Szegedy (2015), section 3.
 """
 
