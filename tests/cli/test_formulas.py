@@ -91,3 +91,56 @@ def test_refusals(
     assert korean in said or "오류" in said
     plain = re.sub(r"--\w+|`\w+`|[wxyz]=\w+|\b(sin|name|all|slopewise|derive)\b|/\S+", " ", said)
     assert "error" not in plain and re.search("[가-힣]", plain)
+
+
+def test_limit(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    picture = tmp_path / "limit.svg"
+    assert run(["limit", "(w-3)^2", "--at", "w=4", "--step", "1,0.5", "--plot", str(picture)]) == 0
+    said = capsys.readouterr()
+    assert "2.5" in said.out and "0.1" not in said.out
+    assert "picture:" in said.err and "<svg" in picture.read_text(encoding="utf-8")
+    assert run(["limit", "x y", "--at", "x=1,y=2", "--wrt", "y", "--lang", "ko"]) == 0
+    assert "평균변화율" in capsys.readouterr().out
+
+
+def test_descend(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    picture, out = tmp_path / "path.png", tmp_path / "path.md"
+    words = ["descend", "(w-3)^2", "--from", "w=4", "--lr", "1", "--steps", "40"]
+    assert run([*words, "--plot", str(picture), "--out", str(out), "--format", "md"]) == 0
+    assert capsys.readouterr().out == ""
+    text = out.read_text(encoding="utf-8")
+    assert "oscillates" in text and "| … |" in text
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert run([*words, "--full"]) == 0
+    assert "…" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["derive", "sum(x^2)", "--plot", "a.png"],
+        ["derive", "x y", "--plot", "a.png"],
+        ["derive", "3", "--plot", "a.png"],
+        ["derive", "x", "--plot", "a.pdf"],
+        ["limit", "x"],
+        ["limit", "x", "--at", "x=0", "--step", "1,a"],
+        ["limit", "x", "--at", "x=0", "--step", "0"],
+        ["descend", "x", "--from", "x=0", "--lr", "-1"],
+        ["descend", "x", "--from", "x=0", "--optimizer", "adm"],
+        ["descend", "x", "--from", "y=0"],
+        ["descend", "x", "--from", "x=0", "--steps", "0"],
+        ["descend", "x @ y", "--from", "x=0,y=1"],
+    ],
+)
+def test_refusals_of_pictures_limits_and_descents(
+    words: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for lang in ("en", "ko"):
+        assert run([*words, "--lang", lang]) == 2
+        said = capsys.readouterr().err
+        assert "Traceback" not in said and bool(re.search("[가-힣]", said)) == (lang == "ko")
+    assert not list(tmp_path.iterdir())

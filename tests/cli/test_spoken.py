@@ -7,7 +7,7 @@ import pytest
 from slopewise.cli import run
 
 
-@pytest.mark.parametrize("command", ["train", "predict", "demo", "derive"])
+@pytest.mark.parametrize("command", ["train", "predict", "demo", "derive", "limit", "descend"])
 def test_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run([command, "--help", "--lang", "ko"]) == 0
     said = capsys.readouterr().out

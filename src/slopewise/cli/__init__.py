@@ -1,4 +1,4 @@
-"""The command line: `slopewise train`, `predict` and `demo`; `derive` on formulas.
+"""The command line: `slopewise train`, `predict`, `demo`; on formulas `derive`, `limit`, `descend`.
 
 Invariant: what is wrong with the input is said in one line on standard error, with exit code 2;
 Ctrl-C exits with 130; texts come from `messages` in the language asked for. The commands are built
@@ -116,12 +116,13 @@ def build_commands(lang: str) -> click.Group:
     click.Group
     """
     from slopewise import __version__
-    from slopewise.cli.formulas import build_derive
+    from slopewise.cli.formulas import build_derive, build_descend, build_limit
 
     group = SpokenGroup("slopewise", help=say("about", lang), context_settings=SETTINGS)
     click.version_option(__version__, prog_name="slopewise", help=say("help_version", lang))(group)
-    commands = (_build_train(lang), _build_predict(lang), _build_demo(lang), build_derive(lang))
-    for command in commands:
+    on_tables = (_build_train(lang), _build_predict(lang), _build_demo(lang))
+    on_formulas = (build_derive(lang), build_limit(lang), build_descend(lang))
+    for command in (*on_tables, *on_formulas):
         group.add_command(command)
     _help_in(group, lang)
     return group

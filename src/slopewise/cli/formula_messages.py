@@ -13,6 +13,48 @@ PAIRS: dict[str, tuple[str, str]] = {
         "FORMULA 식의 도함수를 단계마다 공식과 함께 보여 줍니다. 변수가 여럿이고 --wrt 옵션이 "
         "없으면 그래디언트, --order 2이면 헤세 행렬을 구합니다.",
     ),
+    "limit_about": (
+        "Show the average rate of change of FORMULA at a point as the step h shrinks, and where "
+        "rounding takes over.",
+        "h가 줄어들 때 한 점에서 FORMULA 식의 평균변화율과, 반올림 오차가 더 커지는 곳을 보여 "
+        "줍니다.",
+    ),
+    "descend_about": (
+        "Go down FORMULA by gradient descent: where each step goes and why, and how it ends.",
+        "FORMULA 식을 경사하강으로 내려갑니다. 걸음마다 방향과 크기의 까닭, 그리고 결과를 "
+        "보여 줍니다.",
+    ),
+    "help_limit_wrt": ("The variable that moves.", "변하는 변수."),
+    "help_h": (
+        "Steps h with commas, such as 1,0.1,1e-6 (default: from 1 to 1e-15).",
+        "쉼표로 나눈 h 값들: 1,0.1,1e-6 (기본값: 1부터 1e-15까지).",
+    ),
+    "help_from": (
+        "Where to start, such as w=4; may be repeated, or have commas: x=1,y=-2.",
+        "w=4 형태의 출발점. 여러 번 쓰거나 쉼표로 나눕니다: x=1,y=-2.",
+    ),
+    "help_descend_lr": (
+        "Learning rate: step = rate × slope.",
+        "학습률: 이동 크기 = 학습률 × 기울기.",
+    ),
+    "help_descend_optimizer": (
+        "How a step follows from the slope.",
+        "기울기에서 걸음을 정하는 방법.",
+    ),
+    "help_steps": ("Number of steps.", "걸음 수."),
+    "help_full_table": ("Show every row of a long table.", "긴 표도 모든 줄을 보여 줍니다."),
+    "bad_numbers": (
+        "cannot read {text!r}; write numbers with commas, such as 1,0.1",
+        "{text!r} 값을 읽을 수 없습니다. 수를 쉼표로 나누어 쓰십시오. 예: 1,0.1",
+    ),
+    "no_picture": (
+        "there is no picture without a variable that is a number; leave out --plot",
+        "수인 변수가 없어 그림을 그릴 수 없습니다. --plot 옵션을 지우십시오",
+    ),
+    "need_at": (
+        "a picture of several variables needs a point; pass --at, such as --at x=1,y=2",
+        "변수가 여럿이면 그림에 점이 필요합니다. --at 옵션을 쓰십시오. 예: --at x=1,y=2",
+    ),
     "help_at": (
         "A point such as w=4; may be repeated, or have commas: w=4,b=1.",
         "w=4 형태의 점. 여러 번 쓰거나 쉼표로 나눕니다: w=4,b=1.",

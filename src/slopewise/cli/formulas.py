@@ -242,8 +242,126 @@ def run_derive(given: dict[str, Any], lang: str) -> int:
         else:
             write_out("\n".join(numbered), given["out"], lang)
         return 0
+    drawable = not isinstance(found, explain.ArrayExplanation) and bool(names)
+    if given["plot"] is not None and not drawable:
+        raise click.UsageError(say("no_picture", lang))
+    if given["plot"] is not None and point is None and len(names) > 1:
+        raise click.UsageError(say("need_at", lang))
     write_out(show(found, given["form"], text, lang, full=given["full"]), given["out"], lang)
+    if drawable and (point is not None or len(names) == 1):
+        portrait = explain.explore_tangents(formula, point, wrt=given["wrt"], lang=lang)
+        draw(portrait, given, lang)
     return 0
+
+
+def is_drawn(given: dict[str, Any]) -> bool:
+    """Return whether a drawing belongs below what is printed: text, on a terminal."""
+    return given["form"] == "text" and given["out"] is None and sys.stdout.isatty()
+
+
+def draw(account: Any, given: dict[str, Any], lang: str) -> None:
+    """Draw an account on the terminal, and its picture to a file if one is asked for."""
+    if is_drawn(given) and (drawing := account.sketch()):
+        click.echo("\n" + drawing)
+    if given["plot"] is not None:
+        save_picture(account.picture(lang), given["plot"], lang)
+
+
+def build_limit(lang: str) -> click.Command:
+    """The command `limit`.
+
+    Parameters
+    ----------
+    lang : {'en', 'ko'}
+
+    Returns
+    -------
+    click.Command
+    """
+    options = [
+        click.argument("formula"),
+        click.option("--at", multiple=True, required=True, help=say("help_at", lang)),
+        click.option("--wrt", help=say("help_limit_wrt", lang)),
+        click.option("--step", "h", help=say("help_h", lang)),
+        *common_options(lang),
+    ]
+
+    @click.command("limit", cls=SpokenCommand, help=say("limit_about", lang))
+    @add_options(options)
+    def limit(**given: Any) -> int:
+        from slopewise import explain
+
+        h = read_numbers(given["h"], lang) if given["h"] is not None else None
+        point = read_point(given["at"], lang) or {}
+        found = explain.limit(given["formula"], point, h=h, wrt=given["wrt"], lang=lang)
+        write_out(show(found, given["form"], given["formula"], lang), given["out"], lang)
+        draw(found, given, lang)
+        return 0
+
+    return limit
+
+
+def build_descend(lang: str) -> click.Command:
+    """The command `descend`.
+
+    Parameters
+    ----------
+    lang : {'en', 'ko'}
+
+    Returns
+    -------
+    click.Command
+    """
+    from slopewise.explain.descents import OPTIMIZERS
+
+    options = [
+        click.argument("formula"),
+        click.option("--from", "start", multiple=True, required=True,
+                     help=say("help_from", lang)),
+        click.option("--lr", type=float, default=0.1, show_default=True,
+                     help=say("help_descend_lr", lang)),
+        click.option("--optimizer", type=click.Choice(list(OPTIMIZERS)), default="sgd",
+                     show_default=True, help=say("help_descend_optimizer", lang)),
+        click.option("--steps", type=int, default=50, show_default=True,
+                     help=say("help_steps", lang)),
+        click.option("--full", is_flag=True, help=say("help_full_table", lang)),
+        *common_options(lang),
+    ]  # fmt: skip
+
+    @click.command("descend", cls=SpokenCommand, help=say("descend_about", lang))
+    @add_options(options)
+    def descend(**given: Any) -> int:
+        from slopewise import explain
+
+        found = explain.descend(
+            given["formula"], read_point(given["start"], lang) or {}, given["lr"],
+            given["optimizer"], given["steps"], lang=lang,
+        )  # fmt: skip
+        text = show(found, given["form"], given["formula"], lang, full=given["full"])
+        write_out(text, given["out"], lang)
+        draw(found, given, lang)
+        return 0
+
+    return descend
+
+
+def read_numbers(text: str, lang: str) -> list[float]:
+    """Return numbers that are written with commas between them.
+
+    Raises
+    ------
+    click.UsageError
+        If one is no number.
+
+    Examples
+    --------
+    >>> read_numbers("1, 0.1,1e-3", "en")
+    [1.0, 0.1, 0.001]
+    """
+    try:
+        return [float(word) for word in text.split(",")]
+    except ValueError:
+        raise click.UsageError(say("bad_numbers", lang, text=text)) from None
 
 
 def reveal(hints: Sequence[str], found: Any, lang: str) -> None:

@@ -4,23 +4,34 @@ Invariant: nothing here has a rule of its own; steps are read off the primitives
 checked against the engine. It is separate because none of the engine needs prose.
 """
 
+from slopewise.explain.array_explanation import ArrayExplanation
 from slopewise.explain.derivations import Derivation
 from slopewise.explain.explanation import Explanation, derivation
 from slopewise.explain.formula import Formula, parse
 from slopewise.explain.partials import Partials, gradient, hessian
+from slopewise.explain.portraits import Portrait, explore_tangents
 from slopewise.explain.quiz import Exercise, make_exercises
+from slopewise.explain.rates import Limit, limit
 from slopewise.explain.steps import Step
+from slopewise.explain.trails import Descent, descend
 
 __all__ = [
+    "ArrayExplanation",
     "Derivation",
+    "Descent",
     "Exercise",
     "Explanation",
     "Formula",
+    "Limit",
     "Partials",
+    "Portrait",
     "Step",
     "derivation",
+    "descend",
+    "explore_tangents",
     "gradient",
     "hessian",
+    "limit",
     "make_exercises",
     "parse",
 ]

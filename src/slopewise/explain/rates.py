@@ -1,8 +1,8 @@
 """Limits: the average rate of change as the step shrinks, and what it turns into.
 
-Invariant: rates are differences of the engine's float64 values, and the slope that they are compared
-with is the engine's derivative, which subtracts nothing. It is separate from derivations, which go
-by rules.
+Invariant: rates are differences of the engine's float64 values, and the slope that they are held
+against is the engine's derivative, which subtracts nothing. It is separate from derivations, which
+go by rules.
 """
 
 from __future__ import annotations
@@ -81,8 +81,8 @@ _WORDS: Words = {
         "digits, and the difference keeps only the rest. Automatic differentiation subtracts no "
         "nearby values; its slope is right to the last digits: {slope}.",
         "h 값이 대략 {turn} 아래이면 반올림 오차가 더 커집니다. f(a + h), f(a) 두 값의 자릿수가 "
-        "대부분 같아서 뺄셈에 남는 자릿수가 적기 때문입니다. 자동 미분은 가까운 두 값을 빼지 않으므로 "
-        "끝자리까지 맞습니다: {slope}.",
+        "대부분 같아서 뺄셈에 남는 자릿수가 적기 때문입니다. 자동 미분은 가까운 두 값을 빼지 "
+        "않으므로 끝자리까지 맞습니다: {slope}.",
     ),
     "curve": ("curve", "곡선"),
     "tangent_line": ("tangent, slope {slope}", "접선, 기울기 {slope}"),
@@ -243,7 +243,7 @@ class Limit(Account):
                 left=spell(self.left),
                 right=spell(self.right),
                 limit=spell(limit),
-            )  # fmt: skip
+            )
         )
         if self.turn is not None and self.verdict == "tangent":
             slope = spell(self.slope, 16)
@@ -346,8 +346,8 @@ def limit(
     SpokenError
         If the point, the variable, a step or the language is not one there is.
 
-    Source: Higham (2002), Accuracy and stability of numerical algorithms, section 1.14, for the step
-    below which rounding takes over.
+    Source: Higham (2002), Accuracy and stability of numerical algorithms, section 1.14, for the
+    step below which rounding takes over.
 
     Examples
     --------

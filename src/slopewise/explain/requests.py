@@ -65,6 +65,10 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "the shapes do not fit: {reason}; give others by shapes",
         "모양이 서로 맞지 않습니다: {reason}. 다른 모양을 정하십시오",
     ),
+    "rate": (
+        "the learning rate must be a number above 0, not {found}",
+        "학습률은 0보다 큰 수여야 합니다. 받은 것: {found}",
+    ),
     "range": (
         "{name} must be {low} to {high}, not {found}",
         "{name} 값은 {low} 이상 {high} 이하여야 합니다. 받은 것: {found}",

@@ -116,3 +116,21 @@ def find_frame(values: Iterable[float], margin: float = 0.08) -> tuple[float, fl
     low, high = min(found), max(found)
     room = (high - low) * margin or max(abs(low), 1.0) * margin
     return low - room, high + room
+
+
+def find_view(values: Iterable[float]) -> tuple[float, float]:
+    """Return a range to draw: of all values, or of most where a few are far out, as at a pole.
+
+    Examples
+    --------
+    >>> low, high = find_view([float(x) for x in range(-9, 10)] + [1e9])
+    >>> low > -30 and high < 30
+    True
+    """
+    found = sorted(v for v in values if math.isfinite(v))
+    if len(found) < 8:
+        return find_frame(found)
+    inner = found[len(found) // 10 : -(len(found) // 10) or None]
+    middle = inner[-1] - inner[0]
+    low, high = inner[0] - 3 * middle, inner[-1] + 3 * middle
+    return find_frame(v for v in found if not middle or low <= v <= high)
