@@ -399,3 +399,10 @@ def test_nothing_is_compiled() -> None:
         assert found is not None and found.origin is not None
         source = Path(found.origin).read_text("utf-8")
         assert not re.search(r"(?<![.\w])(eval|exec|compile|__import__)\s*\(", source)
+
+
+@pytest.mark.parametrize("dot", ["·", "\u0387"])
+def test_a_middle_dot_is_a_product_and_never_part_of_a_name(dot: str) -> None:
+    assert read_formula(f"a{dot}b") == read_formula("a*b")
+    quoted = read_formula(f"`a{dot}`^2")
+    assert read_formula(write_text(quoted)) == quoted

@@ -7,6 +7,14 @@ checked against the engine. It is separate because none of the engine needs pros
 from slopewise.explain.array_explanation import ArrayExplanation
 from slopewise.explain.derivations import Derivation
 from slopewise.explain.explanation import Explanation, derivation
+from slopewise.explain.explorers import (
+    explore_activation,
+    explore_depth,
+    explore_exp,
+    explore_sigmoid,
+    explore_slopes,
+    explore_softmax,
+)
 from slopewise.explain.formula import Formula, parse
 from slopewise.explain.partials import Partials, gradient, hessian
 from slopewise.explain.portraits import Portrait, explore_tangents
@@ -28,6 +36,12 @@ __all__ = [
     "Step",
     "derivation",
     "descend",
+    "explore_activation",
+    "explore_depth",
+    "explore_exp",
+    "explore_sigmoid",
+    "explore_slopes",
+    "explore_softmax",
     "explore_tangents",
     "gradient",
     "hessian",

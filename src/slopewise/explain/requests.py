@@ -69,6 +69,10 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "the learning rate must be a number above 0, not {found}",
         "학습률은 0보다 큰 수여야 합니다. 받은 것: {found}",
     ),
+    "positive": (
+        "{name} must be above 0, not {found}",
+        "{name} 값은 0보다 커야 합니다. 받은 것: {found}",
+    ),
     "range": (
         "{name} must be {low} to {high}, not {found}",
         "{name} 값은 {low} 이상 {high} 이하여야 합니다. 받은 것: {found}",

@@ -255,7 +255,8 @@ def continues_name(character: str) -> bool:
     """
     if character <= "\x7f":
         return character.isalnum() or character == "_"
-    if is_raised(character):
+    # Python's names may hold the middle dot, in either of its codes; here it is a product.
+    if is_raised(character) or character in "·\u0387":
         return False
     return ("a" + character).isidentifier() or "₀" <= character <= "₉"
 

@@ -28,7 +28,8 @@ RAISED_LETTERS = "ⁿˣʸᵏᵐ"
 _SPACE = frozenset(" \t\n\r\u00a0\u2002\u2003\u2009\u200a\u202f\u3000")
 _SIGNS = {
     **{chr(code): chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)},  # full-width ASCII
-    **dict.fromkeys("−–﹣", "-"), **dict.fromkeys("·×⋅∙∗", "*"), **dict.fromkeys("÷∕⁄", "/"),
+    **dict.fromkeys("−–﹣", "-"), **dict.fromkeys("·\u0387×⋅∙∗", "*"),
+    **dict.fromkeys("÷∕⁄", "/"),
 }  # fmt: skip
 _PAIRS = {"**": "^", "==": "==", "!=": "!=", "<=": "<=", ">=": ">="}
 _SINGLE = {
