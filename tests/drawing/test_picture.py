@@ -10,11 +10,11 @@ from slopewise.drawing.settings import DASHES, MARKERS, PALETTE
 from slopewise.errors import DataError
 
 
-def draw(lang: str = "en", label: str = "slope") -> Picture:
+def draw(lang: str = "en") -> Picture:
     with open_sheet(3, 2, lang) as sheet:
         axes = sheet.figure.add_subplot()
         axes.plot([0, 1], [0, 1])
-        axes.set_title(label)
+        axes.set_title({"en": "slope", "ko": "기울기"}[sheet.lang])
         return sheet.finish('a line "that" <rises>')
 
 
@@ -39,7 +39,7 @@ def test_refusals(tmp_path: Path) -> None:
 
 def test_settings_come_back() -> None:
     before = dict(matplotlib.rcParams)
-    draw("ko", "기울기").png()
+    draw("ko").png()
     assert dict(matplotlib.rcParams) == before
 
 

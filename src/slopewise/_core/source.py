@@ -71,7 +71,7 @@ def locate(place: Place) -> Spot:
     return Spot(code.co_filename, line, text, expression)
 
 
-def _operand_names(expression: str) -> list[str]:
+def operand_names(expression: str) -> list[str]:
     """Return the source text of the operands of the expression that ran."""
     import ast  # only an error needs it
 
@@ -100,7 +100,7 @@ def name_values(frame: FrameType, values: tuple[Any, ...]) -> list[str]:
     """Return the user's expression for each Value, or its shape where it has none."""
     names: list[str] = []
     spot = locate((frame.f_code, frame.f_lasti))
-    candidates = _operand_names(spot.expression)
+    candidates = operand_names(spot.expression)
     known: dict[int, str] = {}
     for scope in (frame.f_globals, frame.f_locals):
         for name, bound in list(scope.items()):
@@ -196,7 +196,7 @@ def find_constants(frame: FrameType, result: Value) -> list[tuple[str, int, str]
         return []
     scope = {**frame.f_globals, **frame.f_locals}
     spot = locate((frame.f_code, frame.f_lasti))
-    operands = _operand_names(spot.expression)
+    operands = operand_names(spot.expression)
     pending = [n for n in operands if scope.get(n) is result]
     if not pending and operands:
         # The result has no name of its own: ((w - 3) ** 2).backward().

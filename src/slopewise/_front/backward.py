@@ -30,7 +30,7 @@ def run_backward(tensor: Any, gradient: Any, retain_graph: bool | None, create_g
         _run_recorded(state.recorder, tensor, gradient, create_graph)
         return
     check_alias(tensor, "backward")
-    seed = _seed(tensor, gradient)
+    seed = make_seed(tensor, gradient)
     keep = create_graph if retain_graph is None else retain_graph
     head = tensor if tensor._edge is None else tensor._edge
     if tensor._value is None:
@@ -54,7 +54,7 @@ def _run_recorded(recorder: Any, tensor: Any, gradient: Any, create_graph: bool)
     above = ancestors([head])
     reached = {n for n in above if n in leaves and n.active}
     recorder.freed.update(n for n in above if n.active and not n.leaf)
-    seed = as_value(_seed(tensor, gradient))
+    seed = as_value(make_seed(tensor, gradient))
     found = walk_back([(head, seed)], reached, attached=True, retain=True)
     for node in sorted(found, key=lambda n: n.order):
         entry = leaves[node]
@@ -81,7 +81,7 @@ def _run_recorded(recorder: Any, tensor: Any, gradient: Any, create_graph: bool)
                 write_in_place(old, old + bar)
 
 
-def _seed(tensor: Any, gradient: Any) -> Any:
+def make_seed(tensor: Any, gradient: Any) -> Any:
     """Return the cotangent to start a backward pass from."""
     if gradient is not None:
         seed = as_value(gradient)

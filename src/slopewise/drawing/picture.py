@@ -137,6 +137,22 @@ class Sheet:
         return Picture(self.figure, description, self._settings, self._missing)
 
 
+def choose_language(lang: str) -> str:
+    """Return the language that labels can be drawn in: English where no font has Korean letters.
+
+    Parameters
+    ----------
+    lang : {'en', 'ko'}
+        The language wanted.
+
+    Examples
+    --------
+    >>> choose_language("en")
+    'en'
+    """
+    return "en" if lang == "ko" and find_korean_font(LETTERS) is None else lang
+
+
 @contextmanager
 def open_sheet(width: float, height: float, lang: str = "en") -> Iterator[Sheet]:
     """Give an empty figure to draw on, with our settings of matplotlib.
@@ -157,13 +173,12 @@ def open_sheet(width: float, height: float, lang: str = "en") -> Iterator[Sheet]
     (b'\\x89PNG', True)
     """
     settings = colour_settings(INK, FAINT)
-    missing = False
-    if lang == "ko":
+    drawn = choose_language(lang)
+    if drawn == "ko":
         font = find_korean_font(LETTERS)
-        missing = font is None
         if font is not None:
             font_manager.fontManager.addfont(str(font.get_file()))
             settings["font.family"] = ["DejaVu Sans", font.get_name()]
     with use_settings(settings):
         figure = Figure(figsize=(width, height), layout="constrained")
-        yield Sheet(figure, "en" if missing else lang, settings, missing)
+        yield Sheet(figure, drawn, settings, drawn != lang)

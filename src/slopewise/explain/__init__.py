@@ -5,6 +5,7 @@ checked against the engine. It is separate because none of the engine needs pros
 """
 
 from slopewise.explain.array_explanation import ArrayExplanation
+from slopewise.explain.backpropagation import Backprop, backprop
 from slopewise.explain.derivations import Derivation
 from slopewise.explain.explanation import Explanation, derivation
 from slopewise.explain.explorers import (
@@ -25,6 +26,7 @@ from slopewise.explain.trails import Descent, descend
 
 __all__ = [
     "ArrayExplanation",
+    "Backprop",
     "Derivation",
     "Descent",
     "Exercise",
@@ -34,6 +36,7 @@ __all__ = [
     "Partials",
     "Portrait",
     "Step",
+    "backprop",
     "derivation",
     "descend",
     "explore_activation",

@@ -69,6 +69,10 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "the learning rate must be a number above 0, not {found}",
         "학습률은 0보다 큰 수여야 합니다. 받은 것: {found}",
     ),
+    "tensor": (
+        "needs a Tensor that was computed, such as a loss, not {found}",
+        "손실처럼 계산된 텐서가 있어야 합니다. 받은 것: {found}",
+    ),
     "positive": (
         "{name} must be above 0, not {found}",
         "{name} 값은 0보다 커야 합니다. 받은 것: {found}",

@@ -124,7 +124,8 @@ class ActivationCard(Account):
         parts: list[str | Table] = [
             say_in(_WORDS, "title", lang, name=self.name),
             Table(["x", "φ(x)", "φ'(x)"], rows),
-            say_in(_WORDS, "most_often" if often else "most", lang, most=spell(float(self._slopes[steepest]), 4),
+            say_in(_WORDS, "most_often" if often else "most", lang,
+                   most=spell(float(self._slopes[steepest]), 4),
                    at=spell(float(self._xs[steepest]), 3), zero=spell(zero, 4)),
         ]  # fmt: skip
         edges = {"low": spell(-EDGE), "high": spell(EDGE), "limit": spell(SATURATED)}
