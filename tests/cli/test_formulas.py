@@ -24,6 +24,13 @@ def test_several_variables(capsys: pytest.CaptureFixture[str]) -> None:
     assert "H = [ 2x  2w ]" in capsys.readouterr().out
     assert run(["derive", "w^2 x", "--wrt", "w", "--order", "2"]) == 0
     assert "∂^2f/∂w∂w = 2x" in capsys.readouterr().out
+    assert run(["derive", "w x y", "--wrt", "y, w", "--at", "w=1,x=2,y=3"]) == 0
+    said = capsys.readouterr().out
+    assert "∇f = (w·x, x·y)" in said and "∇f = (2, 6)" in said
+    assert run(["derive", "w^2 x y", "--wrt", "w,x", "--order", "2"]) == 0
+    assert "H = [ 2x·y  2w·y ]" in capsys.readouterr().out
+    assert run(["derive", "w x", "--wrt", "w,w"]) == 2
+    assert run(["derive", "w x", "--wrt", "w,z"]) == 2
 
 
 def test_matrices(capsys: pytest.CaptureFixture[str]) -> None:

@@ -220,15 +220,15 @@ def run_derive(given: dict[str, Any], lang: str) -> int:
             shapes=read_shapes(given["shape"], lang) if given["shape"] else None,
         )  # fmt: skip
         hints = found.hints(lang)
-    elif len(names) > 1 and given["wrt"] is None:
+    elif len(wrts) > 1 or (len(names) > 1 and not wrts):
         if given["order"] > 2:
             raise click.UsageError(say("order_of_many", lang))
         make = explain.gradient if given["order"] == 1 else explain.hessian
-        found = make(text, at=point, lang=lang)
+        found = make(text, wrts or None, at=point, lang=lang)
         hints = [found for e in found.explanations for found in e.hints(lang)]
     else:
         found = explain.derivation(
-            text, given["wrt"] or (None if names else "x"), at=point, order=given["order"],
+            text, wrts[0] if wrts else None if names else "x", at=point, order=given["order"],
             expand=given["expand"], lang=lang,
         )  # fmt: skip
         hints = found.hints(lang)
@@ -249,7 +249,8 @@ def run_derive(given: dict[str, Any], lang: str) -> int:
         raise click.UsageError(say("need_at", lang))
     write_out(show(found, given["form"], text, lang, full=given["full"]), given["out"], lang)
     if drawable and (point is not None or len(names) == 1):
-        portrait = explain.explore_tangents(formula, point, wrt=given["wrt"], lang=lang)
+        wrt = wrts[0] if len(wrts) == 1 else None
+        portrait = explain.explore_tangents(formula, point, wrt=wrt, lang=lang)
         draw(portrait, given, lang)
     return 0
 

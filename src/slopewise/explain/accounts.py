@@ -190,7 +190,18 @@ def _escape_bar(text: str) -> str:
     return text.replace("|", r"\|")
 
 
+_LATEX_SIGNS = {
+    "…": r"\dots{}", "∞": r"$\infty$", "σ": r"$\sigma$", "φ": r"$\varphi$", "∂": r"$\partial$",
+    "×": r"$\times$", "·": r"$\cdot$", "≤": r"$\le$", "≥": r"$\ge$", "→": r"$\to$", "ᵀ": r"$^{T}$",
+    "∇": r"$\nabla$",
+}  # fmt: skip
+"""Signs that text fonts of LaTeX lack."""
+
+
 def _escape_latex(text: str) -> str:
     for sign in "&%$#_{}":
         text = text.replace(sign, "\\" + sign)
-    return text.replace("^", r"\^{}").replace("∞", r"$\infty$").replace("…", r"\dots{}")
+    text = text.replace("^", r"\^{}")
+    for sign, written in _LATEX_SIGNS.items():
+        text = text.replace(sign, written)
+    return text

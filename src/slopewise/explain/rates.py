@@ -226,7 +226,7 @@ class Limit(Account):
         rows: list[list[str]] = []
         for rate in self.rates:
             remark = ""
-            if rate is self.best and self.verdict == "tangent":
+            if rate is self.best and self.verdict == "tangent" and len(self.rates) > 1:
                 remark = say_in(_WORDS, "best", lang)
             elif self.turn is not None and abs(rate.h) < self.turn and rate.error > 0:
                 remark = say_in(_WORDS, "rounding", lang)

@@ -37,6 +37,10 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "of which variable? Pass wrt; there is {known}",
         "어느 변수로 미분할지 정해야 합니다(wrt). 변수: {known}",
     ),
+    "wrt_twice": (
+        "the variables to derive in must be one or more, each once, not {found}",
+        "미분할 변수는 하나 이상이어야 하고 두 번 쓰지 않습니다. 받은 것: {found}",
+    ),
     "wrt": (
         "no variable `{found}`; there is {known}",
         "`{found}` 변수는 없습니다. 변수: {known}",

@@ -66,6 +66,12 @@ _WORDS: Words = {
         "step {n}: at {name} = {x} the slope is 0, so it stays.",
         "걸음 {n}. 위치: {name} = {x}, 기울기: 0. 평평하므로 움직이지 않습니다.",
     ),
+    "absorbed": (
+        "step {n}: at {name} = {x} the slope is {g}; the step, {move}, is below the rounding of "
+        "{name}, so it stays.",
+        "걸음 {n}. 위치: {name} = {x}, 기울기: {g}. 이동 크기: {move}. 반올림 오차보다 작아 "
+        "제자리에 머뭅니다.",
+    ),
     "several": (
         "step {n}: the gradient {g} points uphill; the step goes the other way, by {move}, to "
         "{next}.",
@@ -304,6 +310,8 @@ class Descent(Account):
             key = "level"
         size = spell(abs(move))
         if self.walk.optimizer == "sgd" and slope:
+            key = key if move else "absorbed"
+            size = spell(abs(move) or self.walk.lr * abs(slope))
             size = f"{spell(self.walk.lr)} × {spell(abs(slope))} = {size}"
         sign = "+" if slope > 0 else ""
         return say_in(_WORDS, key, lang, n=n, name=self.walk.names[0], x=spell(before.point[0]),
