@@ -54,6 +54,17 @@ def test_files(tmp_path: Path, form: str) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["derivation"]
 
 
+def test_a_formula_may_begin_with_minus(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["derive", "-x^2 + 1", "--at", "x=3"]) == 0
+    assert "f'(3) = -6" in capsys.readouterr().out
+    assert run(["limit", "-x", "--at", "x=-1"]) == 0
+    assert run(["descend", "-exp(-w^2)", "--from", "w=1", "--steps", "3"]) == 0
+    capsys.readouterr()
+    for lang in ("en", "ko"):
+        assert run(["derive", "x", "--ordr", "2", "--lang", lang]) == 2
+        assert "--order" in capsys.readouterr().err
+
+
 def test_hints_and_steps(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["derive", "x sin(x)", "--hints"]) == 0
     hints = capsys.readouterr().out

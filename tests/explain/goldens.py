@@ -33,6 +33,8 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "matrices": {"f": "mean((sigmoid(X @ w + b) - y)^2)", "wrt": ["w", "b"]},
     "softmax": {"f": "-mean(y log_softmax(X @ W + b))", "wrt": ["W", "b"]},
     "logits": {"f": "sum(softmax(z) c)", "wrt": "z", "shapes": {"z": "k", "c": "k"}},
+    "softmax_vector": {"f": "softmax(z)"},
+    "quadratic_form": {"f": "x @ (A @ x)", "wrt": "x"},
     "inverse": {"f": "atan(x) + asin(x/2) + tanh(x)", "at": {"x": 1}},
 }  # fmt: skip
 

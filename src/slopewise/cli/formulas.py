@@ -6,6 +6,7 @@ written whole or not at all. It is separate from the commands on tables.
 
 from __future__ import annotations
 
+import difflib
 import math
 import sys
 from collections.abc import Callable, Sequence
@@ -23,6 +24,24 @@ _STYLE = (
     "body{max-width:60rem;margin:2rem auto;padding:0 1rem;font-family:sans-serif;line-height:1.7}"
     "math{font-size:1.1em}"
 )
+
+
+class FormulaCommand(SpokenCommand):
+    """A command whose formula may begin with a minus sign, as in -x^2."""
+
+    ignore_unknown_options = True
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the words; what begins with two minus signs and is no option is still refused."""
+        known = [name for p in self.get_params(ctx) for name in p.opts]
+        for word in args:
+            name = word.partition("=")[0]
+            if name == "--":
+                break
+            if name.startswith("--") and name not in known:
+                near = difflib.get_close_matches(name, known)
+                raise click.NoSuchOption(name, possibilities=near, ctx=ctx)
+        return super().parse_args(ctx, args)
 
 
 def read_point(words: Sequence[str], lang: str) -> dict[str, float] | None:
@@ -191,7 +210,7 @@ def build_derive(lang: str) -> click.Command:
         *common_options(lang),
     ]  # fmt: skip
 
-    @click.command("derive", cls=SpokenCommand, help=say("derive_about", lang))
+    @click.command("derive", cls=FormulaCommand, help=say("derive_about", lang))
     @add_options(options)
     def derive(**given: Any) -> int:
         if given["quiz"] is not None:
@@ -287,7 +306,7 @@ def build_limit(lang: str) -> click.Command:
         *common_options(lang),
     ]
 
-    @click.command("limit", cls=SpokenCommand, help=say("limit_about", lang))
+    @click.command("limit", cls=FormulaCommand, help=say("limit_about", lang))
     @add_options(options)
     def limit(**given: Any) -> int:
         from slopewise import explain
@@ -329,7 +348,7 @@ def build_descend(lang: str) -> click.Command:
         *common_options(lang),
     ]  # fmt: skip
 
-    @click.command("descend", cls=SpokenCommand, help=say("descend_about", lang))
+    @click.command("descend", cls=FormulaCommand, help=say("descend_about", lang))
     @add_options(options)
     def descend(**given: Any) -> int:
         from slopewise import explain

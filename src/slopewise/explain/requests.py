@@ -66,8 +66,8 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "함숫값이 수가 아니라 배열입니다. 모양: {found}. 합이나 평균을 먼저 구하십시오",
     ),
     "misfit": (
-        "the shapes do not fit: {reason}; give others by shapes",
-        "모양이 서로 맞지 않습니다: {reason}. 다른 모양을 정하십시오",
+        "the shapes do not fit ({shapes}): {reason}; give others by shapes",
+        "모양이 서로 맞지 않습니다. 쓰인 모양: {shapes}. 다른 모양을 정하십시오",
     ),
     "rate": (
         "the learning rate must be a number above 0, not {found}",
