@@ -28,6 +28,14 @@ HERE = Path(__file__).parent
 MISSING_FONT = "no font with Korean letters was found: labels of pictures are in English"
 WORDS = {
     "title": ("Derivatives and gradient descent", "미분과 경사하강법"),
+    "lead": (
+        "How machines learn, from the slope of a curve to the layers of a deep network. All cells of "
+        "this page were run when it was built, and every number and every picture comes from them. "
+        "Where the slides that it follows have a slip, a remark puts it right.",
+        "곡선의 기울기에서 깊은 신경망의 층까지, 기계가 학습하는 원리를 차례로 살펴봅니다. 이 문서의 셀은 "
+        "문서를 만들 때 모두 실행되었고, 모든 수와 그림은 그 결과입니다. 강의 자료에 잘못된 곳이 있으면 "
+        "‘바로잡기’에서 바로 적었습니다.",
+    ),
     "contents": ("Contents", "차례"),
     "cell": ("Cell", "셀"),
     "printed": ("printed", "출력"),

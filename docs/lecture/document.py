@@ -181,12 +181,13 @@ def write_tex(value: Any, digits: int = 6) -> str:
 
 
 def write_number(value: Any, digits: int = 6) -> str:
-    """Return a number for a sentence: a formula where it has a power of ten or a sign.
+    """Return a number for a sentence, as a formula.
+
+    Never as bare digits: a line of Markdown that begins with `1.` would be a list.
 
     Examples
     --------
-    >>> write_number(2.0), write_number(-0.5)
-    ('2', '$-0.5$')
+    >>> write_number(-0.5)
+    '$-0.5$'
     """
-    text = write_tex(value, digits)
-    return text if text.replace(".", "").isdigit() else f"${text}$"
+    return f"${write_tex(value, digits)}$"

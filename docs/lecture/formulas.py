@@ -10,8 +10,8 @@ import re
 from html import escape
 
 SYMBOLS = {
-    "cdot": "·", "times": "×", "to": "→", "approx": "≈", "le": "≤", "ge": "≥", "ne": "≠",
-    "ldots": "…", "cdots": "⋯", "infty": "∞", "pm": "±", "mapsto": "↦",
+    "cdot": "·", "cdots": "⋯", "times": "×", "to": "→", "approx": "≈", "le": "≤", "ge": "≥", "ne": "≠",
+    "ldots": "…", "infty": "∞", "pm": "±", "mapsto": "↦",
 }  # fmt: skip
 LETTERS = {"Delta": "Δ", "eta": "η", "sigma": "σ", "mu": "μ", "varepsilon": "ε", "ell": "ℓ"}
 FUNCTIONS = ("exp", "ln", "sin", "cos", "tanh", "min", "max")
@@ -90,7 +90,7 @@ def _read_scripts(source: Source) -> str:
         if sign == "_":
             below = _read_atom(source)
         else:
-            above += "<mo>′</mo>" if sign == "'" else _read_atom(source)
+            above += '<mo lspace="0" rspace="0">′</mo>' if sign == "'" else _read_atom(source)
     kinds = ("munder", "mover", "munderover") if large else ("msub", "msup", "msubsup")
     if below and above:
         return f"<{kinds[2]}>{base}{below}{above}</{kinds[2]}>"
