@@ -26,15 +26,17 @@ from slopewise.drawing import Picture
 
 HERE = Path(__file__).parent
 MISSING_FONT = "no font with Korean letters was found: labels of pictures are in English"
+WIDE = 700
+"""Pixels; wider pictures are scrolled on a phone, not shrunk until nothing can be read."""
 WORDS = {
     "title": ("Derivatives and gradient descent", "미분과 경사하강법"),
     "lead": (
-        "How machines learn, from the slope of a curve to the layers of a deep network. All cells of "
-        "this page were run when it was built, and every number and every picture comes from them. "
-        "Where the slides that it follows have a slip, a remark puts it right.",
-        "곡선의 기울기에서 깊은 신경망의 층까지, 기계가 학습하는 원리를 차례로 살펴봅니다. 이 문서의 셀은 "
-        "문서를 만들 때 모두 실행되었고, 모든 수와 그림은 그 결과입니다. 강의 자료에 잘못된 곳이 있으면 "
-        "‘바로잡기’에서 바로 적었습니다.",
+        "How machines learn, from the slope of a curve to the layers of a deep network. All "
+        "cells of this page were run when it was built, and every number and every picture comes "
+        "from them. Where the slides that it follows have a slip, a remark puts it right.",
+        "곡선의 기울기에서 깊은 신경망의 층까지, 기계가 학습하는 원리를 차례로 살펴봅니다. 이 "
+        "문서의 셀은 문서를 만들 때 모두 실행되었고, 모든 수와 그림은 그 결과입니다. 강의 자료에 "
+        "잘못된 곳이 있으면 ‘바로잡기’ 상자에서 바로잡았습니다.",
     ),
     "contents": ("Contents", "차례"),
     "cell": ("Cell", "셀"),
@@ -59,16 +61,14 @@ class Builder:
         self.folder = folder
         self.missing_font = False
         self.environment = Environment(
-            loader=FileSystemLoader(HERE), undefined=StrictUndefined, autoescape=False,  # noqa: S701
+            loader=FileSystemLoader(HERE), undefined=StrictUndefined, autoescape=False,
             trim_blocks=True, lstrip_blocks=True,
         )  # fmt: skip
 
     def build(self) -> str:
         """Compute the document and return its page."""
         sections = Document(self.lang, self.folder).compute()
-        shown = [
-            (section, [self._show(part) for part in section.parts]) for section in sections
-        ]
+        shown = [(section, [self._show(part) for part in section.parts]) for section in sections]
         style = (HERE / "page.css").read_text(encoding="utf-8")
         page = self.environment.get_template("page.html.jinja")
         return page.render(lang=self.lang, sections=shown, style=style, say=self._say)
@@ -96,8 +96,10 @@ class Builder:
             self.missing_font |= value.missing_font
             content = base64.b64encode(value.svg().encode()).decode()
             width = round(96 * value.figure.get_figwidth())
-            return (f'<figure><img src="data:image/svg+xml;base64,{content}" '
-                    f'style="width:{width}px" alt="{escape(value.description)}"></figure>')  # fmt: skip
+            wide = ' class="wide"' if width > WIDE else ""
+            alt = escape(value.description)
+            return (f'<figure><img{wide} src="data:image/svg+xml;base64,{content}" '
+                    f'style="width:{width}px" alt="{alt}"></figure>')  # fmt: skip
         if hasattr(value, "html"):
             return f'<div class="shown">{value.html(self.lang)}</div>'
         return f'<pre class="printed"><samp>{escape(repr(value))}</samp></pre>'

@@ -95,7 +95,9 @@ class Notebook:
                     value = _execute(code, name, self.names)
             except Exception as error:
                 if not fails:
-                    raise CellError(f"{name} fails: {type(error).__name__}: {error}\n\n{code}") from error
+                    raise CellError(
+                        f"{name} fails: {type(error).__name__}: {error}\n\n{code}"
+                    ) from error
                 cell.error = f"{type(error).__name__}: {error}"
                 value = None
             figures = find_figures()

@@ -4,8 +4,8 @@ Invariant: prose is filled in after the cells above it have run, so that a numbe
 the one that was computed; both languages run the same cells. It is separate from the page, which
 knows how things look.
 
-A section is a file of Markdown with Jinja. Its first line is its title. A fence of Python is a cell:
-its text is filled in, run and shown with what it printed. Fences with more to say:
+A section is a file of Markdown with Jinja. Its first line is its title. A fence of Python is a
+cell: its text is filled in, run and shown with what it printed. Fences with more to say:
 
     ```python fails          the cell is there for its error
     ```python plot="…"       what the cell's plot shows, in words
@@ -76,7 +76,7 @@ class Document:
         self.folder = folder
         self.notebook = Notebook()
         self.names = self.notebook.names
-        self.environment = Environment(undefined=StrictUndefined, autoescape=False)  # noqa: S701
+        self.environment = Environment(undefined=StrictUndefined, autoescape=False)
         self.environment.filters |= {"num": write_number, "tex": write_tex}
         self.environment.globals |= {
             "lang": lang, "en": lang == "en", "ko": lang == "ko", "t": self._choose,

@@ -10,16 +10,15 @@ import re
 from html import escape
 
 SYMBOLS = {
-    "cdot": "·", "cdots": "⋯", "times": "×", "to": "→", "approx": "≈", "le": "≤", "ge": "≥", "ne": "≠",
-    "ldots": "…", "infty": "∞", "pm": "±", "mapsto": "↦",
+    "cdot": "·", "times": "×", "pm": "±", "to": "→", "approx": "≈", "le": "≤", "ge": "≥",
+    "ne": "≠", "ldots": "…", "cdots": "⋯", "infty": "∞",
 }  # fmt: skip
-LETTERS = {"Delta": "Δ", "eta": "η", "sigma": "σ", "mu": "μ", "varepsilon": "ε", "ell": "ℓ"}
+LETTERS = {"Delta": "Δ", "eta": "η", "sigma": "σ", "mu": "μ", "varepsilon": "ε"}
 FUNCTIONS = ("exp", "ln", "sin", "cos", "tanh", "min", "max")
 LARGE = {"lim": "<mi>lim</mi>", "sum": "<mo>∑</mo>"}
 """What has its scripts below and above."""
-SPACES = {"quad": "1em", ",": "0.17em"}
 CLOSING = {"(": ")", "[": "]"}
-_TOKEN = re.compile(r"\\[A-Za-z]+|\\,|\d+(?:\.\d+)?|\s+|.")
+_TOKEN = re.compile(r"\\[A-Za-z]+|\d+(?:\.\d+)?|\s+|.")
 
 
 class Source:
@@ -124,8 +123,6 @@ def _read_atom(source: Source) -> str:
             return f"<mi>{name}</mi>"
         if name in LARGE:
             return LARGE[name]
-        if name in SPACES:
-            return f'<mspace width="{SPACES[name]}"/>'
         if name == "frac":
             above = _read_atom(source)
             return f"<mfrac>{above}{_read_atom(source)}</mfrac>"

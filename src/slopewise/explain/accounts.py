@@ -117,7 +117,9 @@ class Account(ABC):
             head = "".join(f"<th>{_raise_powers(x)}</th>" for x in table.header)
             rows.append(f"<table><thead><tr>{head}</tr></thead><tbody>")
             for row in table.rows:
-                cells = "".join(f'<td style="text-align:right">{_raise_powers(x)}</td>' for x in row)
+                cells = "".join(
+                    f'<td style="text-align:right">{_raise_powers(x)}</td>' for x in row
+                )
                 rows.append(f"<tr>{cells}</tr>")
             rows.append("</tbody></table>")
         return "\n".join([*rows, "</div>"])

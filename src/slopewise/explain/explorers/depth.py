@@ -51,8 +51,8 @@ _WORDS: Words = {
     "others": (
         "tanh has slope 1 at 0 and less elsewhere; relu has slope 1 for positive values, so it "
         "passes the gradient on whole, and slope 0 for negative ones, where it passes nothing.",
-        "tanh 함수의 기울기는 0에서 1이고 다른 곳에서는 더 작습니다. relu 함수는 양수에서 기울기가 1이라 "
-        "그대로 전하고, 음수에서는 기울기가 0이라 아무것도 전하지 않습니다.",
+        "tanh 함수의 기울기는 0에서 1이고 다른 곳에서는 더 작습니다. relu 함수는 양수에서 "
+        "기울기가 1이라 그대로 전하고, 음수에서는 기울기가 0이라 아무것도 전하지 않습니다.",
     ),
     "axis": ("number of activations", "활성화 함수의 수"),
     "gradient": ("gradient that is left", "남은 기울기"),
