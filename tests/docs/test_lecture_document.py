@@ -39,9 +39,9 @@ REMARKS = {
 NO_GRAD = "element 0 of tensors does not require grad and does not have a grad_fn"
 LATIN = (
     "Slopewise PyTorch NumPy requires_grad False float32 sgd lr ln sin cos exp sqrt tanh relu"
-    " sigmoid softmax square"
+    " sigmoid softmax square ReLU Xavier He Glorot Bengio"
 ).split()
-"""What a Korean reader finds in Latin letters outside of code: names of programs and functions."""
+"""What a Korean reader finds in Latin letters outside of code: names of programs, functions and people."""
 PARTICLES = (
     "을|를|이|가|은|는|과|와|로|으로|입니다|이다|이고|이며|이므로|이면|인|일|라는|이라는|보다"
 )
