@@ -94,12 +94,16 @@ class Builder:
     def _show_value(self, value: Any) -> str:
         if isinstance(value, Picture):
             self.missing_font |= value.missing_font
-            content = base64.b64encode(value.svg().encode()).decode()
+            svg = value.svg()
+            content = base64.b64encode(svg.encode()).decode()
             width = round(96 * value.figure.get_figwidth())
-            wide = ' class="wide"' if width > WIDE else ""
-            alt = escape(value.description)
-            return (f'<figure><img{wide} src="data:image/svg+xml;base64,{content}" '
-                    f'style="width:{width}px" alt="{alt}"></figure>')  # fmt: skip
+            # Colours that stand for numbers must not be turned round on a dark page.
+            kinds = ["wide"] * (width > WIDE) + ["coloured"] * ("<image" in svg)
+            return (
+                f'<figure><img class="{" ".join(kinds)}" style="width:{width}px"'
+                f' src="data:image/svg+xml;base64,{content}"'
+                f' alt="{escape(value.description)}"></figure>'
+            )
         if hasattr(value, "html"):
             return f'<div class="shown">{value.html(self.lang)}</div>'
         return f'<pre class="printed"><samp>{escape(repr(value))}</samp></pre>'

@@ -41,7 +41,7 @@ LATIN = (
     "Slopewise PyTorch NumPy requires_grad False float32 sgd lr ln sin cos exp sqrt tanh relu"
     " sigmoid softmax square ReLU Xavier He Glorot Bengio"
 ).split()
-"""What a Korean reader finds in Latin letters outside of code: names of programs, functions and people."""
+"""What a Korean reader finds in Latin letters outside of code: programs, functions, people."""
 PARTICLES = (
     "을|를|이|가|은|는|과|와|로|으로|입니다|이다|이고|이며|이므로|이면|인|일|라는|이라는|보다"
 )
@@ -170,6 +170,10 @@ def test_both_languages_have_the_same_parts(pages):
         return re.findall(r"<(h2|h3|figure|aside|table|div class=\"\w+\")", page.text)
 
     assert outline(pages["en"]) == outline(pages["ko"])
+
+
+def test_two_scores_of_softmax_are_a_sigmoid(page):
+    assert page.find("dim=0)[0]").printed.splitlines() == ["0.880797"] * 2
 
 
 def test_every_slip_is_put_right_where_it_belongs(page):
