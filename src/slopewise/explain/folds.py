@@ -126,8 +126,8 @@ def measure(array: Any) -> float:
 
     Examples
     --------
-    >>> measure(np.array([1.0, -1.0]))
-    1.0
+    >>> measure(np.array([1.0, 7.0]))
+    5.0
     """
     if array is None or not array.size:
         return math.nan

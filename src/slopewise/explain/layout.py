@@ -72,7 +72,7 @@ class _Page:
     def _primes(self, order: int) -> str:
         if self.form == "html":
             sign = "′" * order if order < 4 else f"({order})"
-            return f"<msup><mi>f</mi><mo>{sign}</mo></msup>"
+            return f'<msup><mi>f</mi><mo lspace="0" rspace="0">{sign}</mo></msup>'
         return "f" + ("'" * order if order < 4 else f"^{{({order})}}" if self.form == "latex"
                       else f"^({order})")  # fmt: skip
 

@@ -434,9 +434,17 @@ class Descent(Account):
         axes.plot([s.point[0] for s in known], [s.value for s in known], color=PALETTE[1],
                   marker="o", linestyle="", label=say_in(_WORDS, "path", lang))  # fmt: skip
         axes.set_xlim(left, right)
-        axes.set_ylim(*find_frame([float(y) for y in ys]))
+        axes.set_ylim(*self._frame_losses([float(y) for y in ys], [s.value for s in known]))
         axes.set_xlabel(self.walk.names[0])
         axes.legend(fontsize=9)
+
+    def _frame_losses(self, values: list[float], losses: list[float]) -> tuple[float, float]:
+        """Return the range of a curve that shows the path: beside it e^w would dwarf its losses."""
+        bottom, top = find_frame(values)
+        room = 0.6 * (max(losses) - min(losses))
+        if not room:
+            return bottom, top
+        return max(bottom, min(losses) - room), min(top, max(losses) + room)
 
     def _draw_contours(self, axes: Any, lang: str) -> None:
         from slopewise.drawing.settings import PALETTE
