@@ -20,6 +20,7 @@ _ELEMENTS = {
     "float64": "double", "float32": "float", "int64": "i64", "int32": "i32", "int16": "i16",
     "int8": "i8", "uint8": "i8", "bool": "i1", "uint64": "i64", "uint32": "i32",
 }  # fmt: skip
+_PREFETCH = "llvm.prefetch.p0"
 _SUFFIX = {"double": "f64", "float": "f32"}
 
 
@@ -85,6 +86,11 @@ def literal(number: float, type: Type) -> str:
     else:
         one = str(int(number))
     return one if type.lanes == 1 else f"splat ({type.element} {one})"
+
+
+def _first_lanes(count: int, lanes: int) -> str:
+    """Return a mask of the first lanes."""
+    return f"<{', '.join(f'i1 {str(i < count).lower()}' for i in range(lanes))}>"
 
 
 class Module:
@@ -267,7 +273,39 @@ class Builder:
             raw = self.pointer(f"load {wide}, ptr {pointer}, align 1{tag}")
             zero = "0" if type.lanes == 1 else "zeroinitializer"
             return self.name_value(f"icmp ne {wide} {raw}, {zero}", type)
+        whole = self._whole(type)
+        if whole is not None:
+            full = f"llvm.masked.load.{whole.suffix}.p0"
+            mask = f"<{whole.lanes} x i1>"
+            self.module.declare(
+                full, f"declare {whole.text} @{full}(ptr, i32, {mask}, {whole.text})"
+            )
+            loaded = self.name_value(
+                f"call {whole.text} @{full}(ptr {pointer}, i32 {type.bytes},"
+                f" {mask} {_first_lanes(type.lanes, whole.lanes)}, {whole.text} zeroinitializer)",
+                whole,
+            )
+            return self.shuffle(loaded, loaded, range(type.lanes))
         return self.name_value(f"load {type.text}, ptr {pointer}, align {type.bytes}{tag}", type)
+
+    def _whole(self, type: Type) -> Type | None:
+        """Return the vector that a short one is a part of, where the processor has masks.
+
+        A load of 14 lanes would be one of 8, one of 4 and one of 2.
+        """
+        lanes = 1 << (type.lanes - 1).bit_length()
+        masks = self.module.vector_bytes == 64 and type.bytes in (4, 8)
+        if not masks or lanes == type.lanes or type.lanes * type.bytes <= 16:
+            return None
+        return type_of(type.dtype, lanes)
+
+    def widen(self, x: Register, lanes: int, value: float) -> Register:
+        """Return a vector with more lanes, which hold a number."""
+        own = x.type.lanes
+        if own == 1:
+            return self.insert(self.number(value, type_of(x.type.dtype, lanes)), x, 0)
+        fill = self.number(value, x.type)
+        return self.shuffle(x, fill, [*range(own), *[own] * (lanes - own)])
 
     def store(self, x: Register, pointer: str, tag: str = "") -> None:
         """Store consecutive elements."""
@@ -276,6 +314,17 @@ class Builder:
             wide = "i8" if type.lanes == 1 else f"<{type.lanes} x i8>"
             raw = self.pointer(f"zext {type.text} {x.text} to {wide}")
             self.write(f"store {wide} {raw}, ptr {pointer}, align 1{tag}")
+            return
+        whole = self._whole(type)
+        if whole is not None:
+            full = f"llvm.masked.store.{whole.suffix}.p0"
+            mask = f"<{whole.lanes} x i1>"
+            self.module.declare(full, f"declare void @{full}({whole.text}, ptr, i32, {mask})")
+            wide = self.widen(x, whole.lanes, 0.0)
+            self.write(
+                f"call void @{full}({whole.text} {wide.text}, ptr {pointer}, i32 {type.bytes},"
+                f" {mask} {_first_lanes(type.lanes, whole.lanes)})"
+            )
             return
         self.write(f"store {type.text} {x.text}, ptr {pointer}, align {type.bytes}{tag}")
 
@@ -314,6 +363,13 @@ class Builder:
             f"insertelement {x.type.text} {x.text}, {value.type.text} {value.text}, i64 {lane}",
             x.type,
         )
+
+    def prefetch(self, pointer: str, size: int) -> None:
+        """Ask for memory that will be read later, by lines; beyond the end this does nothing."""
+        self.module.declare(_PREFETCH, f"declare void @{_PREFETCH}(ptr, i32, i32, i32)")
+        for at in range(0, size, 64):
+            place = self.pointer(f"getelementptr i8, ptr {pointer}, i64 {at}") if at else pointer
+            self.write(f"call void @{_PREFETCH}(ptr {place}, i32 0, i32 2, i32 1)")
 
     def shuffle(self, x: Register, y: Register, lanes: Sequence[int]) -> Register:
         """Return chosen lanes of two vectors of one type, those of the second counted on."""

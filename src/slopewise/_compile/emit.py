@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, reduce
 from math import prod
 from typing import Any
 
@@ -332,7 +332,22 @@ class KernelEmitter(Accesses):
 
     def _map_body(self, pieces: Sequence[Piece]) -> None:
         for piece in pieces:
+            self._fetch_ahead(piece)
             self._stores(0, piece)
+
+    def _fetch_ahead(self, piece: Piece) -> None:
+        """Ask for the rows of a later chunk that stand where this piece's rows stand."""
+        ahead, axis = self.kernel.ahead, self.vector
+        if ahead is None or axis is None:
+            return
+        b = self.b
+        start: Any = ahead.start.constant
+        for each, k in ahead.start.terms:
+            start = b.index_add(b.index_mul(self.counters[each], k), start)
+        row = b.index_add(self.counters[axis], piece[0])
+        at = b.index_add(start, b.index_mul(row, ahead.row))
+        pointer = b.address(self.address(ahead.buffer), at, ahead.buffer.dtype)
+        b.prefetch(pointer, piece[1] * ahead.row * ahead.buffer.dtype.itemsize)
 
     def _stores(self, m: int, piece: Piece) -> None:
         """Compute everything at a point before anything is written, as buffers may share memory."""
@@ -515,6 +530,7 @@ class KernelEmitter(Accesses):
         def body(pieces: Sequence[Piece]) -> None:
             for m in tiles:
                 for number, piece in enumerate(pieces):
+                    self._fetch_ahead(piece)
                     if self.kernel.stores:
                         self._stores(m, piece)
                     for k, fold in enumerate(self.kernel.folds):
@@ -551,13 +567,12 @@ class KernelEmitter(Accesses):
                 self._finish(fold, self._fold_row(fold, rows[at]), tiles[at], NO_PIECE)
                 at += 1
                 continue
-            total = self.b.across_many(combine, [r[widest] for r in rows[at : at + several]])
-            if len(rows[at]) > 1:  # what is left of short vectors
-                rest = Register("poison", total.type)
-                for i, row in enumerate(rows[at : at + several]):
-                    part = {n: x for n, x in row.items() if n != widest}
-                    rest = self.b.insert(rest, self._fold_row(fold, part), i)
-                total = combine(total, rest)
+            start = identity_of(fold.operation, fold.buffer.dtype)
+            whole: list[Register] = []
+            for row in rows[at : at + several]:
+                parts = [self.b.widen(x, widest, start) for n, x in row.items() if n != widest]
+                whole.append(reduce(combine, parts, row[widest]))
+            total = self.b.across_many(combine, whole)
             self._finish_beside(fold, total, tiles[at : at + several])
             at += several
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from slopewise._compile.loops import Axis, Buffer, Index, Pool, Term, walk
 from slopewise._compile.steps import (
+    Ahead,
     Fold,
     Kernel,
     Loop,
@@ -33,6 +34,8 @@ ABREAST = 32  # rows of such, at least
 VECTOR = 64  # bytes of the widest vectors
 ABREAST_VECTORS = 4  # of them that a product's tile is wide
 COLUMNS = 32  # rows of a chunk, at least, where they are columns of a matrix
+FAR = 1 << 21  # bytes of what does not stay in the second cache
+LINES = 8  # of memory in a row that is fetched while others are computed
 WIDE = 192  # rows of a part of a product; each part has the BLAS pack the other factor again
 SHORT = 32  # elements of an axis that a few vectors hold
 _LOOK = 40  # how many steps a region may reach over
@@ -426,6 +429,7 @@ class _Maker:
             )
             for k, a in self.members
         ]
+        self._look_ahead(body, row, chunk)
         left = self.rows - chunks * chunk
         rest = [
             self._cut(k, a, left, Index(self.rows - left), Index(parts - 1), Index(0), axes)
@@ -434,6 +438,31 @@ class _Maker:
         ]
         joined = [self._join(f) for f in folded if parts > 1]
         return [Region(begin, body, rest, row, part, slot, chunk, chunks), *joined]
+
+    def _look_ahead(self, body: Sequence[Kernel], row: Axis, chunk: int) -> None:
+        """Let a kernel that computes much, one number a row, fetch the next chunk's rows.
+
+        They come from memory while nothing else is read there; without that, the processor would
+        wait for them when the next chunk starts.
+        """
+        streamed: Buffer | None = None
+        for kernel, (_, axis) in zip(body, self.members, strict=True):
+            for buffer in kernel.reads():
+                far = buffer.bytes >= max(FAR, 0 if streamed is None else streamed.bytes + 1)
+                if far and buffer.shape[0] == axis.size and buffer.alias is None:
+                    streamed = buffer
+        if streamed is None:
+            return
+        length = prod(streamed.shape[1:])
+        quiet = [
+            k for k in body
+            if len(k.axes) == 1 and k.axes[0].size == chunk and streamed not in k.reads()
+            and streamed not in k.writes()
+        ]  # fmt: skip
+        if quiet and length * streamed.dtype.itemsize <= LINES * 64:
+            busiest = max(quiet, key=work_of)
+            start = Index(0, ((row, length),)).shift(chunk * length)
+            busiest.ahead = Ahead(streamed, start, length)
 
     def _fill_vectors(self, chunk: int, columns: Sequence[Use]) -> int:
         """Return a chunk of columns that fills its vectors, of so many that products like it."""

@@ -67,6 +67,18 @@ def identity_of(operation: str, dtype: np.dtype[Any]) -> Any:
     return {"add": 0, "mul": 1, "and": True, "or": False}[operation]
 
 
+@dataclass(frozen=True)
+class Ahead:
+    """Rows of a buffer that a later chunk reads: fetched while a kernel computes.
+
+    `start` is the first element, for the kernel's first row, and `row` how many a row has.
+    """
+
+    buffer: Buffer
+    start: Index
+    row: int
+
+
 @dataclass
 class Kernel(Step):
     """Loops over `axes`; those in `reduced` are folded, `ordered` must run one after the other."""
@@ -79,6 +91,7 @@ class Kernel(Step):
     ordered: bool = False  # computed positions may repeat: one point after the other
     names: list[str] = field(default_factory=list[str])
     places: list[Any] = field(default_factory=list[Any])
+    ahead: Ahead | None = None
 
     @property
     def terms(self) -> list[Term]:
