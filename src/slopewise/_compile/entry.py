@@ -77,7 +77,7 @@ class Native:
     address : int
         Of a function of slots, arena, status, a way back that it does not use, and routines.
     routines : int
-        The address of their table, in which the BLAS and the threads are left out.
+        The address of their table, in which the threads are left out.
     code : str
         The function as IR.
     constants : list of ndarray

@@ -22,13 +22,14 @@ from slopewise._compile.loops import Buffer, Pool, walk
 from slopewise._compile.memory import lend_outputs, plan
 from slopewise._compile.regions import form_regions
 from slopewise._compile.registers import drop_unread
+from slopewise._compile.routines import calls_library
 from slopewise._compile.schedule import Scheduler
 from slopewise._compile.settings import note_settings
 from slopewise._compile.steps import (
     Call,
+    Direct,
     Kernel,
     Loop,
-    Product,
     Region,
     Words,
     innermost,
@@ -112,7 +113,7 @@ def write_program(
         _find_overwritten(steps, buffers, made),
         [np.ascontiguousarray(b.array) for b in constants],
         arena_bytes,
-        any(isinstance(s, Product) for s in innermost(steps)),
+        any(calls_library(s) for s in innermost(steps)),
         _has_parts(steps),
         _is_long(steps),
         [
@@ -126,9 +127,18 @@ def write_program(
                 next((p for p in kernel.places if p is not None), None),
             )
             for number, kernel in reversed(assembler.kernels)
-        },
+        }
+        | {number: _failure_of(step) for number, step in assembler.directs},
     )  # fmt: skip
     return Program(table, buffers, made, steps, assembler.clocks, ir, contents)
+
+
+def _failure_of(step: Direct) -> Origin:
+    """Return what tells that a routine found no result."""
+    failure = step.primitive.lowering.failure
+    error = None if failure is None else failure(**step.params)
+    told = "" if error is None else str(error)
+    return Origin([step.primitive.name], step.place, type(error).__name__, told)
 
 
 def _space(buffer: Buffer) -> Space:
@@ -197,6 +207,8 @@ def _work_of(steps: Sequence[Any]) -> float:
             total += prod(a.size for a in step.axes) * len(walk(step.roots()))
         elif isinstance(step, Words):
             total += 8.0 * step.buffer.size
+        elif isinstance(step, Direct):
+            total += step.time
         elif isinstance(step, Loop):
             times = inf if step.axis is None else step.axis.size
         elif isinstance(step, Region):

@@ -40,8 +40,10 @@ from slopewise._compile.reading import (
     number_of_words,
     reduced_axes,
 )
+from slopewise._compile.routines import list_scratch
 from slopewise._compile.steps import (
     Call,
+    Direct,
     Fold,
     Kernel,
     Store,
@@ -246,8 +248,17 @@ class Scheduler:
         return len(self.steps) - 1
 
     def call(self, expression: Expression, outs: list[Buffer]) -> None:
+        assert expression.primitive is not None
         operands = [self.place(o) for o in expression.operands]
-        self.add(Call(expression.primitive, expression.params, operands, outs, expression.place))
+        given = (expression.primitive, expression.params, operands, outs, expression.place)
+        if isinstance(expression.primitive.lowering, Library) and not any(o.size for o in outs):
+            return
+        needed = list_scratch(expression.name, operands, expression.params)
+        if needed is None:
+            self.add(Call(*given))
+            return
+        scratch = [self.pool.buffer(shape, dtype, "scratch") for dtype, shape in needed]
+        self.add(Direct(*given, scratch))
 
     def _fill(self, expression: Expression, buffer: Buffer) -> None:
         primitive = expression.primitive
