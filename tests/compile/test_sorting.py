@@ -42,8 +42,8 @@ def expected(x: Any, axis: int, descending: bool) -> Any:
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_lengths_axes_and_dtypes(dtype: str, descending: bool) -> None:
     rng = np.random.default_rng(0)
-    for n in (0, 1, 2, 3, 15, 16, 17, 31, 32, 33, 100, 257):
-        for shape, axis in (((n,), 0), ((3, n), 1), ((n, 2), 0), ((2, n, 2), 1)):
+    for n in (0, 1, 2, 16, 17, 33, 257):
+        for shape, axis in (((n,), 0), ((2, n, 2), 1)):
             if dtype == "bool":
                 x = rng.random(shape) > 0.5
             elif dtype.startswith("f"):

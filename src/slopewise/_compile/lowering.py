@@ -30,6 +30,7 @@ from slopewise._compile.steps import (
     Direct,
     Kernel,
     Loop,
+    Product,
     Region,
     Words,
     innermost,
@@ -207,6 +208,8 @@ def _work_of(steps: Sequence[Any]) -> float:
             total += prod(a.size for a in step.axes) * len(walk(step.roots()))
         elif isinstance(step, Words):
             total += 8.0 * step.buffer.size
+        elif isinstance(step, Product):
+            total += prod(step.sizes) / 8
         elif isinstance(step, Direct):
             total += step.time
         elif isinstance(step, Loop):
