@@ -29,7 +29,7 @@ _WORDS: Words = {
     "bound": (
         "The derivative is never above a quarter: σ(1 - σ) = 1/4 - (σ - 1/2)^2, which is 1/4 where "
         "σ is 1/2, at x = 0, and less everywhere else. The largest slope of the table is {most}.",
-        "도함수의 최댓값은 4분의 1입니다: σ(1 - σ) = 1/4 - (σ - 1/2)^2. 이 값이 4분의 1이 되는 "
+        "도함수의 최댓값은 4분의 1입니다: σ(1 - σ) = 1/4 - (σ - 1/2)^2. 최댓값을 갖는 "
         "곳은 x = 0 지점이고, 다른 곳에서는 더 작습니다. 표에서 가장 큰 기울기: {most}.",
     ),
     "sides": (
