@@ -279,6 +279,31 @@ class Builder:
             return
         self.write(f"store {type.text} {x.text}, ptr {pointer}, align {type.bytes}{tag}")
 
+    def load_some(self, type: Type, pointer: str, mask: Register) -> Register:
+        """Load those of consecutive elements whose lane is set; the others are 0."""
+        if type.dtype == BOOL:
+            raw = self.load_some(type_of(np.dtype(np.int8), type.lanes), pointer, mask)
+            return self.truth(raw)
+        full = f"llvm.masked.load.{type.suffix}.p0"
+        self.module.declare(full, f"declare {type} @{full}(ptr, i32, {mask.type}, {type})")
+        return self.name_value(
+            f"call {type} @{full}(ptr {pointer}, i32 {type.bytes}, {mask.type} {mask.text},"
+            f" {type} zeroinitializer)",
+            type,
+        )
+
+    def store_some(self, x: Register, pointer: str, mask: Register) -> None:
+        """Store those of consecutive elements whose lane is set."""
+        if x.type.dtype == BOOL:
+            x = self.cast(x, np.dtype(np.int8))
+        type = x.type
+        full = f"llvm.masked.store.{type.suffix}.p0"
+        self.module.declare(full, f"declare void @{full}({type}, ptr, i32, {mask.type})")
+        self.write(
+            f"call void @{full}({type} {x.text}, ptr {pointer}, i32 {type.bytes},"
+            f" {mask.type} {mask.text})"
+        )
+
     # --- making values -------------------------------------------------------------------------
 
     def number(self, value: float, type: Type) -> Register:
