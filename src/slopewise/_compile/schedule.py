@@ -105,7 +105,8 @@ class Scheduler:
         for expression in everything:
             for operand in expression.operands:
                 self.uses.setdefault(operand.number, []).append(expression)
-        for expression in everything:
+        # What is one number, and made of numbers, goes first: it keeps no kernels apart.
+        for expression in [*_list_numbers(everything), *everything]:
             if expression.number not in self.reader.placed and self._needs_buffer(expression):
                 self.place(expression)
         return [self._output(o) for o in outputs]
@@ -807,6 +808,20 @@ class Scheduler:
         indices = tuple(Index(0) if n == 1 else Index(0, ((next(at), 1),)) for n in source.shape)
         term = self.pool.load(source, indices)
         self.add(Kernel(axes, stores=[Store(target, indices, term)], names=["copy"]))
+
+
+def _list_numbers(expressions: Sequence[Expression]) -> list[Expression]:
+    """Return those of one element that are computed from inputs and constants of one element."""
+    found: dict[int, Expression] = {}
+    for expression in expressions:
+        if prod(expression.shape) != 1 or len(expression.avals) > 1 or expression.output >= 0:
+            continue
+        primitive = expression.primitive
+        if primitive is not None and not isinstance(primitive.lowering, (Pointwise, View)):
+            continue
+        if all(o.number in found for o in expression.operands):
+            found[expression.number] = expression
+    return list(found.values())
 
 
 def _lie_apart(boxes: Sequence[Box]) -> bool:
