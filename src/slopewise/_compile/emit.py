@@ -22,6 +22,7 @@ from slopewise._compile.steps import Fold, identity_of
 
 SHORT = 128  # terms of a row's pieces that are written out for several rows
 ACROSS = 3.0  # what adding up the lanes of a vector costs, in loads
+APART = 2.0  # what storing one lane of a vector costs, in loads
 LENGTHY = 100  # terms of a kernel that is not written out once more for the tail of its axis
 CROWD = 24  # copies of mathematical functions that a kernel writes out; more are called
 
@@ -152,7 +153,7 @@ class KernelEmitter(Accesses):
             for fold in kernel.folds:
                 flat = self.flat(fold.buffer, fold.indices)
                 k = self.coefficients(flat).get(axis, 0)
-                beside = vectors if k == 1 and not flat.computed else 1.0
+                beside = vectors if k == 1 and not flat.computed else APART
                 cost += (ACROSS if axis in self.reduced else beside) / folded
             if best is None or cost <= best[0]:
                 best = (cost, axis)
