@@ -31,6 +31,8 @@ HEAVY = 200_000.0  # work that is worth a wake-up of threads, in nanoseconds of 
 SHARE = 40_000.0  # work of a part, in the same unit
 PARTS = 16
 ABREAST = 32  # rows of such, at least
+VECTOR = 64  # bytes of the widest vectors
+ABREAST_VECTORS = 4  # of them that a product's tile is wide
 COLUMNS = 32  # rows of a chunk, at least, where they are columns of a matrix
 WIDE = 192  # rows of a part of a product; each part has the BLAS pack the other factor again
 SHORT = 32  # elements of an axis that a few vectors hold
@@ -386,7 +388,8 @@ class _Maker:
         while parts > 1 and parts * kept > total // 4:  # their sums would cost more than they save
             parts //= 2
         most = max(1, chunk_bytes * self.rows // max(1, total)) if chunk_bytes else self.rows
-        least = COLUMNS if any(_is_column(u) for each in uses for u in each.values()) else 1
+        columns = [u for each in uses for u in each.values() if _is_column(u)]
+        least = COLUMNS if columns else 1
         if chunk_bytes:  # what all chunks need may not be more than half of what one has for itself
             least = max(least, -(-2 * sum(whole.values()) * self.rows // max(1, total)))
         parts = max(1, min(parts, self.rows // least))
@@ -396,6 +399,8 @@ class _Maker:
             chunk = max(ABREAST, min(most, -(-self.rows // parts)) // ABREAST * ABREAST)
         else:
             chunk = _chunk(self.rows, min(most, -(-self.rows // parts)))
+            if columns:
+                chunk = self._fill_vectors(chunk, columns)
         chunks = self.rows // chunk
         parts = min(parts, chunks)
         if chunks < 2:
@@ -432,6 +437,13 @@ class _Maker:
         ]
         joined = [self._join(f) for f in folded if parts > 1]
         return [Region(begin, body, rest, row, part, slot, chunk, chunks), *joined]
+
+    def _fill_vectors(self, chunk: int, columns: Sequence[Use]) -> int:
+        """Return a chunk of columns that fills its vectors, of so many that products like it."""
+        narrowest = min(use.bytes // max(1, prod(use.shape)) for use in columns)
+        lanes = VECTOR // max(1, narrowest)
+        unit = lanes * ABREAST_VECTORS if chunk > 2 * lanes * ABREAST_VECTORS else lanes
+        return min(self.rows, -(-chunk // unit) * unit)
 
     def _shrink(self, uses: Sequence[dict[int, Use]], chunk: int) -> dict[int, tuple[Buffer, int]]:
         """Return a buffer of a chunk's rows for each one that lives inside the region only."""

@@ -63,6 +63,8 @@ DEPTH = 40  # how many operations are nested before one gets a buffer (or a regi
 
 _EXACT = {"neg", "abs", "relu", "maximum", "minimum", "where", "alias", "stop_gradient", "copy"}
 
+SLOPES = {"tanh": "sech_squared", "sigmoid": "logistic_density"}
+NEAR = 1 << 18  # bytes that are read back sooner than computed again
 _PASSED = ("neg", "transpose")  # between a product and a sum over its rows
 
 Box = tuple[tuple[int, int, int], ...]  # start, step and count along each axis
@@ -290,7 +292,17 @@ class Scheduler:
         self._fill(expression, buffer)
         self.reader.place(expression, buffer)
         self.costs[expression.number] = (1.0, 0)
+        self._place_slope(expression, buffer)
         return buffer
+
+    def _place_slope(self, expression: Expression, buffer: Buffer) -> None:
+        """Compute a function's slope beside it, where both share most of their work."""
+        wanted = SLOPES.get(expression.name)
+        if wanted is None or buffer.bytes > NEAR:
+            return
+        for use in self.uses.get(expression.operands[0].number, ()):
+            if use.name == wanted and use.data is None:
+                self.place(use)
 
     def place_all(self, expression: Expression) -> list[Buffer]:
         """Give all outputs of an expression buffers."""

@@ -118,6 +118,16 @@ def exp_pair(x: Lanes, low: Lanes | None = None) -> tuple[Lanes, Pair]:
     return bits, fast_two_sum(high, error + exp_series(r, r_low, long=True))
 
 
+def exp_pair_beside_expm1(x: Lanes) -> tuple[Lanes, Pair]:
+    """Return what `exp_pair` does, by the terms of `expm1_pair`: LLVM writes both once."""
+    bits, (r, r_low) = reduce(x)
+    square, square_error = two_product(0.5 * r, r)
+    coefficients = EXPM1_32 if x.single else EXPM1_64
+    cubic = fma(square * r, polynomial(r, coefficients), square_error + r_low)
+    high, error = fast_two_sum(1.0, r)
+    return bits, fast_two_sum(high, error + (square + cubic))
+
+
 def expm1_pair(x: Lanes, half: float = 1.0, *, falling: bool = False) -> Pair:
     """Return (e**x - 1) * half, for a high part and a short low one.
 

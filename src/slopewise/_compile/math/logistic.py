@@ -8,7 +8,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from slopewise._compile.math.exponential import Power, bounds, exp_pair, expm1_pair
+from slopewise._compile.math.exponential import (
+    Power,
+    bounds,
+    exp_pair,
+    exp_pair_beside_expm1,
+    expm1_pair,
+)
 from slopewise._compile.math.lanes import Lanes, fma, larger, select, smaller
 from slopewise._compile.math.logarithm import log1p_of_pair
 from slopewise._compile.math.pairs import (
@@ -25,15 +31,21 @@ from slopewise._compile.math.pairs import (
 class Decay:
     """e**-size for size >= 0, as a pair near 1 and a power, as a plain pair, and 1 plus it."""
 
-    def __init__(self, size: Lanes, error: Lanes | None = None) -> None:
-        # Beyond the bound by half again, so that a factor cannot bring the result back.
-        limit = -1.25 * bounds(size)[0]
+    def __init__(self, size: Lanes, error: Lanes | None = None, *, beside: bool = False) -> None:
+        """`beside` says that tanh's terms are to be used."""
+        limit = _limit(size)
         low = None if error is None else -select(size < limit, error, 0.0)
-        bits, self.near = exp_pair(-size.at_most(limit), low)
+        small = -size.at_most(limit)
+        bits, self.near = exp_pair_beside_expm1(small) if beside else exp_pair(small, low)
         self.power = Power(bits, size, rounder=True)
         self.plain: Pair = (self.power.times(self.near[0]), self.power.times(self.near[1]))
         total, rest = fast_two_sum(1.0, self.plain[0])
         self.total: Pair = (total, rest + self.plain[1])
+
+
+def _limit(size: Lanes) -> float:
+    """Return where e**-size is 0, and half again: a factor cannot bring the result back."""
+    return -1.25 * bounds(size)[0]
 
 
 def sigmoid(x: Lanes) -> Lanes:
@@ -52,7 +64,7 @@ def logistic_density(x: Lanes) -> Lanes:
 
 def sech_squared(x: Lanes) -> Lanes:
     """Emit the derivative of tanh, 4 e**-2x/(1 + e**-2x)**2."""
-    decay = Decay(2.0 * abs(x))
+    decay = Decay(2.0 * abs(x), beside=True)
     near = (4.0 * decay.near[0], 4.0 * decay.near[1])
     return decay.power.times(quotient(near, squared(decay.total)))
 
@@ -106,7 +118,8 @@ def logaddexp(x: Lanes, y: Lanes) -> Lanes:
 
 def tanh(x: Lanes) -> Lanes:
     """Emit the hyperbolic tangent, -m/(m + 2) with m = e**-2|x| - 1."""
-    size = abs(x).at_most(10.0 if x.single else 22.0)
-    m, m_low = fast_two_sum(*expm1_pair(-2.0 * size, falling=True))
+    size = 2.0 * abs(x)
+    m, m_low = fast_two_sum(*expm1_pair(-size.at_most(_limit(size)), falling=True))
     total, error = fast_two_sum(2.0, m)
-    return quotient((-m, -m_low), (total, error + m_low)).with_sign(x)
+    near = quotient((-m, -m_low), (total, error + m_low))
+    return select(size > (20.0 if x.single else 44.0), 1.0, near).with_sign(x)

@@ -36,9 +36,9 @@ _WORDS: Words = {
         "σ(-x) = 1 - σ(x), so the slope is the same on both sides. Far to the right σ rounds to 1, "
         "and σ(1 - σ) written out gives 0; the engine's derivative keeps its digits there: {slope} "
         "at x = 20, as at -20.",
-        "σ(-x) = 1 - σ(x) 관계가 성립하므로 기울기는 양쪽이 같습니다. 오른쪽 멀리에서는 σ 값이 1로 "
-        "반올림되어 σ(1 - σ) 식을 그대로 계산한 값은 0입니다. 엔진의 도함수는 그곳에서도 자릿수를 "
-        "지킵니다. x = 20, x = -20 두 점의 기울기: {slope}.",
+        "σ(-x) = 1 - σ(x) 관계가 성립하므로 기울기는 양쪽이 같습니다. 오른쪽 멀리에서는 반올림한 σ "
+        "값이 1이므로 σ(1 - σ) 식을 그대로 계산한 값은 0입니다. 엔진의 도함수는 그곳에서도 "
+        "자릿수를 지킵니다. x = 20, x = -20 두 점의 기울기: {slope}.",
     ),
     "written": ("σ(1 - σ) in float32", "σ(1 - σ), float32 계산"),
     "quarter": ("a quarter", "1/4"),
