@@ -6,8 +6,10 @@ executable, which a program found on disk needs without any of the passes strung
 
 from __future__ import annotations
 
+import gc
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import inf, prod
 from typing import Any
@@ -85,6 +87,24 @@ def write_program(
             " take minutes to compile. A Python loop is written out: use fori_loop or scan, or"
             " arrays instead of single numbers."
         )
+    with _no_collections():
+        return _write(graph, name, checked, timed)
+
+
+@contextmanager
+def _no_collections() -> Generator[None]:
+    """Keep the garbage collector from walking again and again through all that is being made."""
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def _write(graph: Graph, name: str, checked: bool, timed: bool) -> Program:
     inputs, outputs, table = simplify(graph)
     pool = Pool()
     scheduler = Scheduler(pool, table)

@@ -108,7 +108,9 @@ class Scheduler:
             for operand in expression.operands:
                 self.uses.setdefault(operand.number, []).append(expression)
         # What is one number, and made of numbers, goes first: it keeps no kernels apart.
-        for expression in [*_list_numbers(everything), *everything]:
+        numbers = _list_numbers(everything)
+        others = (e for e in everything if e.number not in numbers)
+        for expression in (*numbers.values(), *others):
             if expression.number not in self.reader.placed and self._needs_buffer(expression):
                 self.place(expression)
         return [self._output(o) for o in outputs]
@@ -822,8 +824,8 @@ class Scheduler:
         self.add(Kernel(axes, stores=[Store(target, indices, term)], names=["copy"]))
 
 
-def _list_numbers(expressions: Sequence[Expression]) -> list[Expression]:
-    """Return those of one element that are computed from inputs and constants of one element."""
+def _list_numbers(expressions: Sequence[Expression]) -> dict[int, Expression]:
+    """Return those of one element that are computed from such ones alone, by their numbers."""
     found: dict[int, Expression] = {}
     for expression in expressions:
         if prod(expression.shape) != 1 or len(expression.avals) > 1 or expression.output >= 0:
@@ -833,7 +835,7 @@ def _list_numbers(expressions: Sequence[Expression]) -> list[Expression]:
             continue
         if all(o.number in found for o in expression.operands):
             found[expression.number] = expression
-    return list(found.values())
+    return found
 
 
 def _lie_apart(boxes: Sequence[Box]) -> bool:
