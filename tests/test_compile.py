@@ -1002,7 +1002,7 @@ class TestFailures:
             loss(np.zeros((3, 4)), np.array([0, 4, 1]))
 
     def test_a_routine_that_fails_tells_why(self) -> None:
-        with pytest.raises(sw.errors.ShapeError, match="Singular matrix\n  at test_compile"):
+        with pytest.raises(sw.errors.DomainError, match=r"singular.*\n  at test_compile"):
             sw.compile(sw.linalg.inv)(np.zeros((2, 2)))
 
     def test_what_cannot_be_addressed_is_refused(self) -> None:

@@ -512,7 +512,7 @@ def test_the_default_dtype() -> None:
         assert (single, double) == (float(np.float32(0.1)), 0.1)
         assert warm(f, 1.0) == double
         sw.set_default_dtype(sw.float32)
-        assert goes_slowly(f, 1.0) == single
+        assert goes_quickly(f, 1.0) == single
     finally:
         sw.set_default_dtype(before)
 

@@ -41,6 +41,7 @@ class Accesses:
         self.forward: dict[Any, Term] = {}
         self.vector: Axis | None = None
         self.tile: Axis | None = None
+        self.tail: Register | None = None  # which lanes are elements, in a loop over the tail, too
         self.axes = list(kernel.axes)
         self.reduced = set(kernel.reduced)
         self.stack: list[tuple[str, int]] = []
@@ -289,7 +290,7 @@ class Accesses:
         start, stride = self._scalar_index(flat, m, piece)
         lanes = piece[1]
         if b.module.checked:
-            self._check_range(buffer, start, stride, lanes, mask)
+            self._check_range(buffer, start, stride, lanes, self.tail if mask is None else mask)
         if stride == 0 or lanes == 1:
             if mask is None:
                 return b.load(type_of(buffer.dtype), b.address(base, start, buffer.dtype))
@@ -298,6 +299,10 @@ class Accesses:
                 return b.load(type_of(buffer.dtype), b.address(base, chosen.text, buffer.dtype))
             return self._gather(
                 base, b.splat(Register(str(start), type_of(INT64)), lanes), buffer.dtype, mask
+            )
+        if stride == 1 and mask is None and self.tail is not None:
+            return b.load_some(
+                type_of(buffer.dtype, lanes), b.address(base, start, buffer.dtype), self.tail
             )
         if stride == 1 and mask is None:
             return b.load(type_of(buffer.dtype, lanes), b.address(base, start, buffer.dtype))
@@ -382,7 +387,14 @@ class Accesses:
         else:
             start, stride = self._scalar_index(flat, m, piece)
         if b.module.checked:
-            self._check_range(buffer, start, stride, piece[1], None)
+            self._check_range(buffer, start, stride, piece[1], self.tail)
+        if stride == 1 and self.tail is not None:
+            value = b.splat(value, piece[1])
+            pointer = b.address(base, start, buffer.dtype)
+            if combine is not None:
+                value = combine(b.load_some(value.type, pointer, self.tail), value)
+            b.store_some(value, pointer, self.tail)
+            return
         if stride == 1 or value.type.lanes == piece[1] == 1:
             value = b.splat(value, piece[1])
             pointer = b.address(base, start, buffer.dtype)

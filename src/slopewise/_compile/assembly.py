@@ -7,24 +7,35 @@ kernels.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
-from slopewise._compile.blas import BOARD, CLOCKS, ROUTINES, SPREAD, WATCH
+from slopewise._compile.blas import BOARD, CLOCKS, READ, ROUTINES, SET, SPREAD, WATCH
 from slopewise._compile.builder import BOOL, Builder, Module, Register, literal, type_of
 from slopewise._compile.emit import KernelEmitter
 from slopewise._compile.interrupts import LONG, PERIOD, write_watch
 from slopewise._compile.jit import ENTRY
 from slopewise._compile.loops import Axis, Buffer, Index, linearise, walk
 from slopewise._compile.memory import ON_STACK
+from slopewise._compile.philox import write_philox
 from slopewise._compile.regions import time_of
-from slopewise._compile.steps import Branch, Call, Kernel, Loop, Product, Region, Words
+from slopewise._compile.routines import calls_library, write_routine
+from slopewise._compile.steps import (
+    Branch,
+    Call,
+    Direct,
+    Kernel,
+    Loop,
+    Product,
+    Region,
+    Words,
+    innermost,
+)
 
 IN_PLACE = 400  # terms of a kernel that is written in place
 _COPY = "llvm.memcpy.p0.p0.i64"
 _HANDED = 10  # words of a part's context before its pointers
-_PHILOX = ("0xD2E7470EE14C6C93", "0xCA5A826395121157")  # multipliers
-_WEYL = ("0x9E3779B97F4A7C15", "0xBB67AE8584CAA73B")  # increments of the key
 
 
 class Assembler:
@@ -51,6 +62,7 @@ class Assembler:
         self.count = 0
         self.watched = False  # whether a loop around looks for interrupts, or none can
         self.kernels: list[tuple[int, Any]] = []
+        self.directs: list[tuple[int, Direct]] = []
         self.functions: dict[tuple[str, str], str] = {}
 
     def address(self, buffer: Buffer) -> str:
@@ -82,7 +94,8 @@ class Assembler:
     def write(self, steps: Sequence[Any]) -> None:
         """Write all steps and close the function."""
         before = self._read_clock() if self.timed else ""
-        self._steps(steps)
+        with self._one_thread(any(calls_library(s) for s in innermost(steps))):
+            self._steps(steps)
         if self.timed:
             self._add_time(0, before)
         for source, slot, size in self.late:
@@ -93,6 +106,35 @@ class Assembler:
             self.b.write(f"call void @{_COPY}(ptr {target}, ptr {source}, i64 {size}, i1 false)")
         self.b.finish("ret void")
         self.module.attributes.append("!0 = !{}")
+
+    @contextmanager
+    def _one_thread(self, needed: bool) -> Generator[None]:
+        """Hold the BLAS to one thread while the steps run, if they call it and it can be told."""
+        if not needed:
+            yield
+            return
+        b = self.b
+        read, write = (
+            b.pointer(f"load ptr, ptr {b.pointer(f'getelementptr ptr, ptr %routines, i64 {i}')}")
+            for i in (READ, SET)
+        )
+        ask, on = b.label("ask"), b.label("on")
+        known = b.pointer(f"icmp ne ptr {read}, null")
+        start = b.label("start")
+        b.jump(start)
+        b.open_block(start)
+        b.write(f"br i1 {known}, label %{ask}, label %{on}")
+        b.open_block(ask)
+        found = b.pointer(f"call i32 {read}()")
+        b.jump(on)
+        b.open_block(on)
+        count = b.pointer(f"phi i32 [1, %{start}], [{found}, %{ask}]")
+        several = Register(b.pointer(f"icmp ne i32 {count}, 1"), type_of(BOOL))
+        with b.when(several):
+            b.write(f"call void {write}(i32 1)")
+        yield
+        with b.when(several):
+            b.write(f"call void {write}(i32 {count})")
 
     def _steps(self, steps: Sequence[Any]) -> None:
         for step in steps:
@@ -135,6 +177,8 @@ class Assembler:
             self._words(step)
         elif isinstance(step, Product):
             self._product(step)
+        elif isinstance(step, Direct):
+            self._direct(step)
         else:
             assert isinstance(step, Call)
             self._call(step)
@@ -378,6 +422,14 @@ class Assembler:
             b.write(f"store ptr {self.address(buffer)}, ptr {at}")
         b.write(f"call void %outside(i64 {number}, ptr {listed})")
 
+    def _direct(self, step: Direct) -> None:
+        """Call a routine whose code is part of the program; equal ones are written once."""
+        name = write_routine(self.module, step)
+        self.directs.append((self.count, step))
+        given = [f"ptr {self.address(b)}" for b in (*step.operands, *step.outs, *step.scratch)]
+        given += ["ptr %routines", "ptr %status", f"i64 {self.count}"]
+        self.b.write(f"call void @{name}({', '.join(given)})")
+
     def _offset(self, index: Index) -> Any:
         """Return an index made of counters as a number."""
         total: Any = index.constant
@@ -429,71 +481,8 @@ class Assembler:
 
     def _words(self, step: Words) -> None:
         """Fill a buffer with Philox words for the counter (seed, draw)."""
-        self._declare_philox()
-        b = self.b
-        b.write(
+        write_philox(self.module)
+        self.b.write(
             f"call void @philox(ptr {self.address(step.buffer)}, i64 {step.buffer.size},"
             f" ptr {self.address(step.counter)})"
         )
-
-    def _declare_philox(self) -> None:
-        """Write the generator once.
-
-        Source: Salmon, Moraes, Dror & Shaw (2011), Parallel random numbers, section 3.3; the
-        counter (block + 1, draw, 0, 0) and the key (seed, 0) are NumPy's.
-        """
-        if "philox" in self.module.functions:
-            return
-        b = Builder(
-            self.module, "philox", [("ptr", "out"), ("i64", "count"), ("ptr", "counter")],
-            linkage="internal",
-        )  # fmt: skip
-        seed = b.pointer("load i64, ptr %counter, align 8")
-        second = b.pointer("getelementptr i64, ptr %counter, i64 1")
-        draw = b.pointer(f"load i64, ptr {second}, align 8")
-        block = b.reserve(4, "i64")
-        with b.loop(0, "%count", 4) as start:
-            quarter = b.pointer(f"lshr i64 {start}, 2")
-            words = [b.pointer(f"add i64 {quarter}, 1"), draw, "0", "0"]
-            keys = [seed, "0"]
-            for turn in range(10):
-                if turn:
-                    keys = [
-                        b.pointer(f"add i64 {k}, {_signed(w)}")
-                        for k, w in zip(keys, _WEYL, strict=True)
-                    ]
-                high0, low0 = _wide_product(b, words[0], _PHILOX[0])
-                high1, low1 = _wide_product(b, words[2], _PHILOX[1])
-                words = [
-                    b.pointer(f"xor i64 {b.pointer(f'xor i64 {high1}, {words[1]}')}, {keys[0]}"),
-                    low1,
-                    b.pointer(f"xor i64 {b.pointer(f'xor i64 {high0}, {words[3]}')}, {keys[1]}"),
-                    low0,
-                ]
-            for i, word in enumerate(words):
-                at = b.pointer(f"getelementptr i64, ptr {block}, i64 {i}")
-                b.write(f"store i64 {word}, ptr {at}")
-            left = b.pointer(f"sub i64 %count, {start}")
-            few = b.pointer(f"icmp slt i64 {left}, 4")
-            taken = b.pointer(f"select i1 {few}, i64 {left}, i64 4")
-            with b.loop(0, taken) as i:
-                source = b.pointer(f"getelementptr i64, ptr {block}, i64 {i}")
-                value = b.pointer(f"load i64, ptr {source}")
-                at = b.pointer(f"add i64 {start}, {i}")
-                target = b.pointer(f"getelementptr i64, ptr %out, i64 {at}")
-                b.write(f"store i64 {value}, ptr {target}")
-        b.finish("ret void")
-
-
-def _signed(text: str) -> int:
-    value = int(text, 16)
-    return value - (1 << 64) if value >> 63 else value
-
-
-def _wide_product(b: Builder, x: str, factor: str) -> tuple[str, str]:
-    """Return the high and the low half of a 64-bit product."""
-    wide = b.pointer(f"zext i64 {x} to i128")
-    product = b.pointer(f"mul i128 {wide}, {int(factor, 16)}")
-    low = b.pointer(f"trunc i128 {product} to i64")
-    shifted = b.pointer(f"lshr i128 {product}, 64")
-    return b.pointer(f"trunc i128 {shifted} to i64"), low

@@ -88,9 +88,10 @@ def literal(number: float, type: Type) -> str:
     return one if type.lanes == 1 else f"splat ({type.element} {one})"
 
 
-def _first_lanes(count: int, lanes: int) -> str:
+def _first_lanes(count: int, lanes: int) -> Register:
     """Return a mask of the first lanes."""
-    return f"<{', '.join(f'i1 {str(i < count).lower()}' for i in range(lanes))}>"
+    text = ", ".join(f"i1 {str(i < count).lower()}" for i in range(lanes))
+    return Register(f"<{text}>", type_of(BOOL, lanes))
 
 
 class Module:
@@ -275,16 +276,7 @@ class Builder:
             return self.name_value(f"icmp ne {wide} {raw}, {zero}", type)
         whole = self._whole(type)
         if whole is not None:
-            full = f"llvm.masked.load.{whole.suffix}.p0"
-            mask = f"<{whole.lanes} x i1>"
-            self.module.declare(
-                full, f"declare {whole.text} @{full}(ptr, i32, {mask}, {whole.text})"
-            )
-            loaded = self.name_value(
-                f"call {whole.text} @{full}(ptr {pointer}, i32 {type.bytes},"
-                f" {mask} {_first_lanes(type.lanes, whole.lanes)}, {whole.text} zeroinitializer)",
-                whole,
-            )
+            loaded = self.load_some(whole, pointer, _first_lanes(type.lanes, whole.lanes))
             return self.shuffle(loaded, loaded, range(type.lanes))
         return self.name_value(f"load {type.text}, ptr {pointer}, align {type.bytes}{tag}", type)
 
@@ -317,16 +309,35 @@ class Builder:
             return
         whole = self._whole(type)
         if whole is not None:
-            full = f"llvm.masked.store.{whole.suffix}.p0"
-            mask = f"<{whole.lanes} x i1>"
-            self.module.declare(full, f"declare void @{full}({whole.text}, ptr, i32, {mask})")
-            wide = self.widen(x, whole.lanes, 0.0)
-            self.write(
-                f"call void @{full}({whole.text} {wide.text}, ptr {pointer}, i32 {type.bytes},"
-                f" {mask} {_first_lanes(type.lanes, whole.lanes)})"
-            )
+            whole_x = self.widen(x, whole.lanes, 0.0)
+            self.store_some(whole_x, pointer, _first_lanes(type.lanes, whole.lanes))
             return
         self.write(f"store {type.text} {x.text}, ptr {pointer}, align {type.bytes}{tag}")
+
+    def load_some(self, type: Type, pointer: str, mask: Register) -> Register:
+        """Load those of consecutive elements whose lane is set; the others are 0."""
+        if type.dtype == BOOL:
+            raw = self.load_some(type_of(np.dtype(np.int8), type.lanes), pointer, mask)
+            return self.truth(raw)
+        full = f"llvm.masked.load.{type.suffix}.p0"
+        self.module.declare(full, f"declare {type} @{full}(ptr, i32, {mask.type}, {type})")
+        return self.name_value(
+            f"call {type} @{full}(ptr {pointer}, i32 {type.bytes}, {mask.type} {mask.text},"
+            f" {type} zeroinitializer)",
+            type,
+        )
+
+    def store_some(self, x: Register, pointer: str, mask: Register) -> None:
+        """Store those of consecutive elements whose lane is set."""
+        if x.type.dtype == BOOL:
+            x = self.cast(x, np.dtype(np.int8))
+        type = x.type
+        full = f"llvm.masked.store.{type.suffix}.p0"
+        self.module.declare(full, f"declare void @{full}({type}, ptr, i32, {mask.type})")
+        self.write(
+            f"call void @{full}({type} {x.text}, ptr {pointer}, i32 {type.bytes},"
+            f" {mask.type} {mask.text})"
+        )
 
     # --- making values -------------------------------------------------------------------------
 

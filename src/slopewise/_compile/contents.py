@@ -47,10 +47,12 @@ class Routine(NamedTuple):
 
 
 class Origin(NamedTuple):
-    """What a kernel computes, and where the user wrote it."""
+    """What a step computes, where the user wrote it, and the error of a routine that fails."""
 
     names: list[str]
     place: Any
+    error: str = ""
+    told: str = ""
 
 
 @dataclass
@@ -71,7 +73,7 @@ class Contents:
     statuses : dict
         The origin of each kernel by the status that it reports.
     products, parts, long : bool
-        Whether the BLAS is called, threads may share a step, and it runs long.
+        Whether BLAS or LAPACK are called, threads may share a step, and it runs long.
     """
 
     identity: str

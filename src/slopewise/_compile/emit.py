@@ -22,6 +22,8 @@ from slopewise._compile.steps import Fold, identity_of
 
 SHORT = 128  # terms of a row's pieces that are written out for several rows
 ACROSS = 3.0  # what adding up the lanes of a vector costs, in loads
+APART = 2.0  # what storing one lane of a vector costs, in loads
+LENGTHY = 100  # terms of a kernel that is not written out once more for the tail of its axis
 CROWD = 24  # copies of mathematical functions that a kernel writes out; more are called
 
 
@@ -33,6 +35,7 @@ class Block:
     step: int
     count: int  # how often the block is repeated in a loop (1: no loop)
     pieces: tuple[Piece, ...]
+    masked: bool = False  # whether lanes of the last repetition may lie behind the end
 
 
 def blocks(size: int, lanes: int, wide: int) -> list[Block]:
@@ -150,7 +153,7 @@ class KernelEmitter(Accesses):
             for fold in kernel.folds:
                 flat = self.flat(fold.buffer, fold.indices)
                 k = self.coefficients(flat).get(axis, 0)
-                beside = vectors if k == 1 and not flat.computed else 1.0
+                beside = vectors if k == 1 and not flat.computed else APART
                 cost += (ACROSS if axis in self.reduced else beside) / folded
             if best is None or cost <= best[0]:
                 best = (cost, axis)
@@ -165,7 +168,8 @@ class KernelEmitter(Accesses):
     def is_crowded(self) -> bool:
         """Return whether writing out all mathematical functions would take too much code."""
         functions = sum(t.cost >= COSTS["exp"] for t in walk(self.kernel.roots()))
-        return functions * sum(len(b.pieces) for b in self._vector_blocks(1)) > CROWD
+        copies = sum(len(b.pieces) + b.masked for b in self._vector_blocks(1))
+        return functions * copies > CROWD
 
     # --- the nest ------------------------------------------------------------------------------
 
@@ -202,7 +206,34 @@ class KernelEmitter(Accesses):
     def _vector_blocks(self, wide: int) -> list[Block]:
         if self.vector is None:
             return [Block(0, 0, 1, (NO_PIECE,))]
-        return blocks(self.vector.size, self.lanes_for(), wide)
+        size, lanes = self.vector.size, self.lanes_for()
+        if wide == 1 and size > 3 * lanes and size % lanes and self._is_lengthy():
+            return [Block(0, lanes, -(-size // lanes), ((0, lanes),), masked=True)]
+        return blocks(size, lanes, wide)
+
+    def _is_lengthy(self) -> bool:
+        """Return whether the code is long, and masks are all that the tail of its axis needs."""
+        kernel, terms = self.kernel, walk(self.kernel.roots())
+        if len(terms) < LENGTHY or self.b.module.vector_bytes < 32:
+            return False
+        if kernel.ordered or kernel.running or any(t.kind == "inside" for t in terms):
+            return False
+        if any(f.operation.startswith("arg") for f in kernel.folds):
+            return False
+        flats = [flat for flat, _ in self.accesses()]
+        return not any(
+            f.computed or self.coefficients(f).get(self.vector, 0) not in (0, 1)  # type: ignore[arg-type]
+            for f in flats
+        )
+
+    def _mark_tail(self, block: Block) -> None:
+        """Note which lanes of a block are elements."""
+        assert self.vector is not None
+        b, lanes = self.b, block.step
+        places = type_of(INT64, lanes)
+        steps = Register(f"<{', '.join(f'i64 {i}' for i in range(lanes))}>", places)
+        first = b.splat(Register(str(self.counters[self.vector]), type_of(INT64)), lanes)
+        self.tail = b.compare("<", b.add(first, steps), self.vector.size)
 
     def _emit_map(self) -> None:
         kernel = self.kernel
@@ -393,7 +424,10 @@ class KernelEmitter(Accesses):
                         counter = block.start
                     self.counters[axis] = counter
                 self.scopes.append({})
+                if block.masked:
+                    self._mark_tail(block)
                 body(block.pieces)
+                self.tail = None
                 self.scopes.pop()
                 if axis is not None:
                     del self.counters[axis]
@@ -486,6 +520,8 @@ class KernelEmitter(Accesses):
         fold = self.kernel.folds[k]
         b = self.b
         value = b.splat(value, start.type.lanes)
+        if self.tail is not None and value.type.lanes > 1:
+            value = b.select(self.tail, value, start)
         old = b.name_value(f"load {start.type.text}, ptr {memory}", start.type)
         new = self._combine(fold.operation, old, value)
         b.write(f"store {new.type.text} {new.text}, ptr {memory}")

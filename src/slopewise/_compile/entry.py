@@ -65,7 +65,7 @@ Row = tuple[str, Any, Any, Any]
 class _Block(bytearray):
     """The words of an entry, and in `kept` what they point to."""
 
-    kept: list[Any]
+    kept: list[Any]  # first what it is armed for, then the next block of the chain
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Native:
     address : int
         Of a function of slots, arena, status, a way back that it does not use, and routines.
     routines : int
-        The address of their table, in which the BLAS and the threads are left out.
+        The address of their table, in which the threads are left out.
     code : str
         The function as IR.
     constants : list of ndarray
@@ -228,7 +228,10 @@ class Entry:
         Takes what the compiled function takes.
     """
 
-    def __init__(self, native: Native, signature: Signature, fallback: Callable[..., Any]) -> None:
+    def __init__(
+        self, native: Native, signature: Signature, fallback: Callable[..., Any],
+        clock: ctypes.c_int64,
+    ) -> None:  # fmt: skip
         found = _find_system()
         assert found is not None
         self._system = found
@@ -236,8 +239,22 @@ class Entry:
         self._valid = ctypes.c_int64(0)
         self._armed: Any = None
         self._block = _lay_out(native, signature, fallback, self._valid)
-        self._block.kept.append(found)
+        self._block.kept += [found, clock]
+        _write(self._block, Word.CLOCK, ctypes.addressof(clock))
         self.function = found.make(ctypes.addressof(found.method), self._block, None)
+
+    @property
+    def stamp(self) -> int:
+        """What the clock was at the latest call."""
+        return struct.unpack_from("=q", self._block, 8 * Word.STAMP)[0]
+
+    def pass_to(self, other: Entry | None) -> None:
+        """Let another entry try the calls that this one does not take; no chain may be a ring."""
+        _write(self._block, Word.NEXT, 0)
+        # The block is held here; code that looks at it meanwhile holds it, too.
+        self._block.kept[1] = None if other is None else other._block
+        if other is not None:
+            _write(self._block, Word.NEXT, id(other._block))
 
     def arm(self, watches: Sequence[Row], epoch: int | None, modes: bool) -> None:
         """Take what is there now as what the program was made for; one thread at a time.
@@ -312,7 +329,9 @@ def _same_array(x: Any, y: Any) -> bool:
     return (x.shape, x.dtype, x.tobytes()) == (y.shape, y.dtype, y.tobytes())
 
 
-def make_entry(native: Native, signature: Signature, fallback: Callable[..., Any]) -> Entry | None:
+def make_entry(
+    native: Native, signature: Signature, fallback: Callable[..., Any], clock: ctypes.c_int64
+) -> Entry | None:
     """Return an entry, or None where the platform or the signature has none.
 
     Parameters
@@ -322,6 +341,8 @@ def make_entry(native: Native, signature: Signature, fallback: Callable[..., Any
     signature : Signature
     fallback : callable
         Takes every call that a check refuses.
+    clock : c_int64
+        Counts the calls of all entries of one function.
     """
     slots = len(signature.inputs) + len(signature.outputs) + len(native.constants)
     counts = (len(signature.arguments), len(signature.outputs))
@@ -331,7 +352,7 @@ def make_entry(native: Native, signature: Signature, fallback: Callable[..., Any
         return None
     if _find_system() is None:
         return None
-    return Entry(native, signature, fallback)
+    return Entry(native, signature, fallback, clock)
 
 
 def _lay_out(
@@ -339,7 +360,7 @@ def _lay_out(
 ) -> _Block:
     """Return the block of an entry."""
     inputs, outputs = signature.inputs, signature.outputs
-    kept: list[Any] = [None, fallback, valid, native, signature]
+    kept: list[Any] = [None, None, fallback, valid, native, signature]
     block = _Block(8 * len(Word))
     block.kept = kept
 

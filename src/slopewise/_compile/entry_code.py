@@ -1,10 +1,11 @@
 """The code by which Python enters compiled functions: one function for all of them, as LLVM IR.
 
-Invariant: it runs a program only if every check holds, and hands any other call, unchanged, to the
-way through Python; it takes all that differs between compiled functions from a block of words, and
+Invariant: it runs a program only if every check of its block holds, tries the blocks of a chain one
+after the other, and hands any other call, unchanged, to the way through Python; it takes all that
+differs between compiled functions from a block of words, which it holds while it looks at it, and
 all addresses from a table that is filled at the start, so that its object code can be kept. Between
-the first check and the end of the program no Python code runs. It is separate from `entry`, which
-lays out the blocks.
+the first check of a block and the end of its program no Python code runs. It is separate from
+`entry`, which lays out the blocks.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from slopewise._compile.builder import Builder, Module
 
 ENTER = "slopewise_enter"
 SET_UP = "slopewise_set_up"
+_ATTEMPT = "attempt"
+_PASSED = "@api"  # what an attempt returns whose checks failed: an address that no object has
 SLOTS = 64  # pointers that a program may take
 SPARE = SLOTS - 1  # the slot of an argument that the program does not read
 MOST = 16  # arguments, results, and levels of nests of results
@@ -61,6 +64,9 @@ class Word(IntEnum):
     REFUSE = 23  # what is called with a status that is not 0
     INPUTS = 24  # how many slots come before those of the outputs
     ROUTINES = 25  # what the program may call: no threads, but what looks for interrupts
+    NEXT = 26  # the object with the block that is tried next; 0 for none
+    CLOCK = 27  # address of a count of calls
+    STAMP = 28  # what it was at the latest call of this program
 
 
 class Watch(IntEnum):
@@ -191,10 +197,52 @@ def write_entry(vector_bytes: int) -> str:
     with b.loop(0, len(API)) as i:
         b.write(f"store ptr {b.word('%given', i, 'ptr')}, ptr {b.at('@api', i)}")
     b.finish("ret void")
-    parameters = [("ptr", "self"), ("ptr", "args"), ("i64", "given"), ("ptr", "names")]
-    b = _Writer(module, ENTER, parameters, "ptr", attributes="nounwind")
+    _write_attempt(module)
+    _write_chain(module)
+    return module.text()
+
+
+_GIVEN = [("ptr", "args"), ("i64", "given"), ("ptr", "names")]
+
+
+def _write_chain(module: Module) -> None:
+    """Write what Python calls: one block after the other is tried, then the way through Python."""
+    b = _Writer(module, ENTER, [("ptr", "self"), *_GIVEN], "ptr", attributes="nounwind")
+    b.tell("Py_IncRef", "ptr %self")
+    b.jump("start")
+    b.open_block("start")
+    b.jump("try")
+    b.open_block("try")
+    holder = b.pointer("phi ptr [%self, %start], [%following, %next]")
+    block = b.ask("PyByteArray_AsString", f"ptr {holder}")
+    given = "ptr %args, i64 %given, ptr %names"
+    b.write(f"%answer = call ptr @{_ATTEMPT}(ptr {block}, {given})")
+    b.require(b.test("eq", "%answer", _PASSED, "ptr"), "done")
+    b.write(f"%following = load ptr, ptr {b.at(block, Word.NEXT)}")
+    b.require(b.test("ne", "%following", "null", "ptr"), "slow")
+    b.jump("next")
+    b.open_block("next")
+    b.tell("Py_IncRef", "ptr %following")
+    b.tell("Py_DecRef", f"ptr {holder}")
+    b.jump("try")
+    b.open_block("slow")
+    slow = b.word(block, Word.FALLBACK, "ptr")
+    b.write(f"%made = call ptr {b.word('@api', API.index('PyObject_Vectorcall'), 'ptr')}"
+            f"(ptr {slow}, {given})")  # fmt: skip
+    b.jump("done")
+    b.open_block("done")
+    result = b.pointer("phi ptr [%answer, %try], [%made, %slow]")
+    b.tell("Py_DecRef", f"ptr {holder}")
+    b.finish(f"ret ptr {result}")
+
+
+def _write_attempt(module: Module) -> None:
+    """Write what a block does with a call: it checks and runs it, or lets it pass."""
+    b = _Writer(
+        module, _ATTEMPT, [("ptr", "block"), *_GIVEN], "ptr", "internal", "noinline nounwind"
+    )
+    block = "%block"
     frame = _Frame(b)
-    block = b.ask("PyByteArray_AsString", "ptr %self")
     _check_thread(b, block)
     _check_watches(b, block)
     b.equal("%given", b.word(block, Word.ARGUMENTS))
@@ -218,13 +266,9 @@ def write_entry(vector_bytes: int) -> str:
     b.tell("Py_IncRef", f"ptr {out}")
     b.write(f"ret ptr {out}")
     b.open_block("slow")
-    slow = b.word(block, Word.FALLBACK, "ptr")
-    b.write(
-        f"ret ptr {b.ask('PyObject_Vectorcall', f'ptr {slow}, ptr %args, i64 %given, ptr %names')}"
-    )
+    b.write(f"ret ptr {_PASSED}")
     _give_up(b, block, frame)
     b.finish()
-    return module.text()
 
 
 def _check_thread(b: _Writer, block: str) -> None:
@@ -383,6 +427,10 @@ def _make_outputs(b: _Writer, block: str, frame: _Frame) -> None:
 
 def _run(b: _Writer, block: str, frame: _Frame) -> None:
     """Run the program, and let other threads run meanwhile if it is long."""
+    clock = b.word(block, Word.CLOCK, "ptr")
+    now = b.pointer(f"add i64 {b.word(clock, 0)}, 1")
+    b.write(f"store i64 {now}, ptr {clock}")
+    b.write(f"store i64 {now}, ptr {b.at(block, Word.STAMP)}")
     rows = b.word(block, Word.FIXED_ROWS, "ptr")
     with b.loop(0, b.word(block, Word.FIXED)) as j:
         row = b.row(rows, j, FIXED_WORDS)

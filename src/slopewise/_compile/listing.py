@@ -12,7 +12,7 @@ from math import prod
 from typing import Any
 
 from slopewise._compile.loops import Axis, Buffer, Index, Term, walk
-from slopewise._compile.steps import Branch, Call, Kernel, Loop, Product, Region, Words
+from slopewise._compile.steps import Branch, Call, Direct, Kernel, Loop, Product, Region, Words
 
 _SYMBOLS = {"add": "+", "sub": "-", "mul": "*", "div": "/", "less": "<", "equal": "=="}
 _LONGEST = 160
@@ -99,9 +99,10 @@ def _list(steps: Sequence[Any], lines: list[str], depth: int, time: Callable[[An
                 f"  ({m} x {k}) ({k} x {n}), {2 * batch * m * n * k} operations{time(step)}"
             )
         elif isinstance(step, Call):
+            verb = "run" if isinstance(step, Direct) else "call"
             given = ", ".join(b.name for b in step.operands)
             made = ", ".join(b.name for b in step.outs)
-            lines.append(f"{pad}{made} = call {step.primitive.name}({given}){time(step)}")
+            lines.append(f"{pad}{made} = {verb} {step.primitive.name}({given}){time(step)}")
 
 
 def _list_kernel(kernel: Kernel, lines: list[str], pad: str, time: str) -> None:

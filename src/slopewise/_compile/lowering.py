@@ -6,8 +6,10 @@ executable, which a program found on disk needs without any of the passes strung
 
 from __future__ import annotations
 
+import gc
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import inf, prod
 from typing import Any
@@ -23,10 +25,12 @@ from slopewise._compile.loops import Buffer, Pool, walk
 from slopewise._compile.memory import lend_outputs, plan
 from slopewise._compile.regions import form_regions
 from slopewise._compile.registers import drop_unread
+from slopewise._compile.routines import calls_library
 from slopewise._compile.schedule import Scheduler
 from slopewise._compile.settings import note_settings
 from slopewise._compile.steps import (
     Call,
+    Direct,
     Kernel,
     Loop,
     Product,
@@ -83,6 +87,24 @@ def write_program(
             " take minutes to compile. A Python loop is written out: use fori_loop or scan, or"
             " arrays instead of single numbers."
         )
+    with _no_collections():
+        return _write(graph, name, checked, timed)
+
+
+@contextmanager
+def _no_collections() -> Generator[None]:
+    """Keep the garbage collector from walking again and again through all that is being made."""
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def _write(graph: Graph, name: str, checked: bool, timed: bool) -> Program:
     inputs, outputs, table = simplify(graph)
     pool = Pool()
     scheduler = Scheduler(pool, table)
@@ -114,7 +136,7 @@ def write_program(
         _find_overwritten(steps, buffers, made),
         [np.ascontiguousarray(b.array) for b in constants],
         arena_bytes,
-        any(isinstance(s, Product) for s in innermost(steps)),
+        any(calls_library(s) for s in innermost(steps)),
         _has_parts(steps),
         _is_long(steps),
         [
@@ -128,9 +150,18 @@ def write_program(
                 next((p for p in kernel.places if p is not None), None),
             )
             for number, kernel in reversed(assembler.kernels)
-        },
+        }
+        | {number: _failure_of(step) for number, step in assembler.directs},
     )  # fmt: skip
     return Program(table, buffers, made, steps, assembler.clocks, ir, contents)
+
+
+def _failure_of(step: Direct) -> Origin:
+    """Return what tells that a routine found no result."""
+    failure = step.primitive.lowering.failure
+    error = None if failure is None else failure(**step.params)
+    told = "" if error is None else str(error)
+    return Origin([step.primitive.name], step.place, type(error).__name__, told)
 
 
 def _space(buffer: Buffer) -> Space:
@@ -199,6 +230,10 @@ def _work_of(steps: Sequence[Any]) -> float:
             total += prod(a.size for a in step.axes) * len(walk(step.roots()))
         elif isinstance(step, Words):
             total += 8.0 * step.buffer.size
+        elif isinstance(step, Product):
+            total += prod(step.sizes) / 8
+        elif isinstance(step, Direct):
+            total += step.time
         elif isinstance(step, Loop):
             times = inf if step.axis is None else step.axis.size
         elif isinstance(step, Region):

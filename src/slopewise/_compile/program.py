@@ -10,12 +10,12 @@ from __future__ import annotations
 import ctypes
 import time
 from collections.abc import Sequence
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from slopewise._compile.blas import BOARD, CLOCKS, SPREAD, make_table, one_thread
+from slopewise import errors
+from slopewise._compile.blas import BOARD, CLOCKS, SPREAD, make_table
 from slopewise._compile.contents import Origin, Space, line_of
 from slopewise._compile.interrupts import raise_found
 from slopewise._compile.jit import ENTRY, Code, assemble, optimise
@@ -150,10 +150,8 @@ class Executable:
         status = ctypes.c_int64(0)
         if self.contents.parts:
             self._routines[SPREAD], self._routines[BOARD] = find_spreader()
-        held = one_thread() if self.contents.products else nullcontext()
         begin = time.perf_counter()
-        with held:
-            self._run(table, start, ctypes.addressof(status), self._outside, self._routines)
+        self._run(table, start, ctypes.addressof(status), self._outside, self._routines)
         self.runs += 1
         self.seconds += time.perf_counter() - begin
         self._arenas.append((arena, start))
@@ -171,10 +169,10 @@ class Executable:
     def native(self) -> Native | None:
         """Return what an entry needs to run this without Python, or None if that cannot be.
 
-        The code of an entry offers neither products nor a way back, and no thread helps it.
+        The code of an entry offers no way back, and no thread helps it.
         """
         known = self.contents
-        if known.routines or known.products or known.parts:
+        if known.routines or known.parts:
             return None
         from slopewise._compile.entry import Native  # only a second call needs one
 
@@ -185,7 +183,9 @@ class Executable:
 
     def _refuse(self, status: int) -> None:
         raise_found()
-        names, place = self.contents.statuses.get(status, Origin([], None))
+        names, place, error, told = self.contents.statuses.get(status, Origin([], None))
+        if told:
+            raise getattr(errors, error)(told + line_of([place]))
         raise IndexRangeError(
             f"{self.name}: an index lies outside of its axis (in {', '.join(names)}); an axis of"
             f" size n has the indices -n to n - 1.{line_of([place])}"

@@ -15,6 +15,7 @@ from typing import Any
 from slopewise._compile.loops import Axis, Buffer, Index, Pool, Term, walk
 from slopewise._compile.steps import (
     Ahead,
+    Direct,
     Fold,
     Kernel,
     Loop,
@@ -278,6 +279,8 @@ def time_of(step: Any) -> float:
     """Return about how many nanoseconds a step takes; a loop with a test counts as one round."""
     if isinstance(step, Kernel | Product):
         return work_of(step)
+    if isinstance(step, Direct):
+        return step.time
     times = step.axis.size if isinstance(step, Loop) and step.axis is not None else 1
     if isinstance(step, Region):
         times = step.chunks

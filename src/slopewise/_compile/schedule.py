@@ -43,8 +43,10 @@ from slopewise._compile.reading import (
     number_of_words,
     reduced_axes,
 )
+from slopewise._compile.routines import list_scratch
 from slopewise._compile.steps import (
     Call,
+    Direct,
     Fold,
     Kernel,
     Store,
@@ -105,7 +107,10 @@ class Scheduler:
         for expression in everything:
             for operand in expression.operands:
                 self.uses.setdefault(operand.number, []).append(expression)
-        for expression in everything:
+        # What is one number, and made of numbers, goes first: it keeps no kernels apart.
+        numbers = _list_numbers(everything)
+        others = (e for e in everything if e.number not in numbers)
+        for expression in (*numbers.values(), *others):
             if expression.number not in self.reader.placed and self._needs_buffer(expression):
                 self.place(expression)
         return [self._output(o) for o in outputs]
@@ -322,8 +327,17 @@ class Scheduler:
         return len(self.steps) - 1
 
     def call(self, expression: Expression, outs: list[Buffer]) -> None:
+        assert expression.primitive is not None
         operands = [self.place(o) for o in expression.operands]
-        self.add(Call(expression.primitive, expression.params, operands, outs, expression.place))
+        given = (expression.primitive, expression.params, operands, outs, expression.place)
+        if isinstance(expression.primitive.lowering, Library) and not any(o.size for o in outs):
+            return
+        needed = list_scratch(expression.name, operands, expression.params)
+        if needed is None:
+            self.add(Call(*given))
+            return
+        scratch = [self.pool.buffer(shape, dtype, "scratch") for dtype, shape in needed]
+        self.add(Direct(*given, scratch))
 
     def _fill(self, expression: Expression, buffer: Buffer) -> None:
         primitive = expression.primitive
@@ -808,6 +822,20 @@ class Scheduler:
         indices = tuple(Index(0) if n == 1 else Index(0, ((next(at), 1),)) for n in source.shape)
         term = self.pool.load(source, indices)
         self.add(Kernel(axes, stores=[Store(target, indices, term)], names=["copy"]))
+
+
+def _list_numbers(expressions: Sequence[Expression]) -> dict[int, Expression]:
+    """Return those of one element that are computed from such ones alone, by their numbers."""
+    found: dict[int, Expression] = {}
+    for expression in expressions:
+        if prod(expression.shape) != 1 or len(expression.avals) > 1 or expression.output >= 0:
+            continue
+        primitive = expression.primitive
+        if primitive is not None and not isinstance(primitive.lowering, (Pointwise, View)):
+            continue
+        if all(o.number in found for o in expression.operands):
+            found[expression.number] = expression
+    return found
 
 
 def _lie_apart(boxes: Sequence[Box]) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -153,6 +154,26 @@ class Call(Step):
 
     def writes(self) -> set[Buffer]:
         return set(self.outs)
+
+
+@dataclass
+class Direct(Call):
+    """A routine whose code is part of the program: LAPACK, or a sort; `scratch` is its memory."""
+
+    scratch: list[Buffer] = field(default_factory=list[Buffer])
+
+    @property
+    def time(self) -> float:
+        """About how many nanoseconds it takes."""
+        shape: tuple[int, ...] = self.operands[0].shape
+        if self.primitive.name == "argsort":
+            axis: int = self.params["axis"]
+            return 3.0 * self.operands[0].size * (shape[axis] + 1).bit_length()
+        longest: int = max((1, *shape[-2:]))
+        return 1000.0 * prod(shape[:-2]) + float(longest * sum(o.size for o in self.outs))
+
+    def writes(self) -> set[Buffer]:
+        return {*self.outs, *self.scratch}
 
 
 @dataclass

@@ -201,7 +201,8 @@ def store(listing: Listing, contents: Contents, code: bytes) -> None:
         "flags": [contents.products, contents.parts, contents.long],
         "routines": routines,
         "statuses": [
-            (n, o.names, places.get(_key_of(o.place), -1)) for n, o in contents.statuses.items()
+            (n, o.names, places.get(_key_of(o.place), -1), o.error, o.told)
+            for n, o in contents.statuses.items()
         ],
     }
     text = json.dumps(head).encode()
@@ -233,7 +234,7 @@ def _decode(head: Any, rest: memoryview, listing: Listing) -> tuple[Contents, by
     contents = Contents(
         head["identity"], _read_spaces(head["outputs"]), [set(x) for x in head["overwritten"]],
         constants, head["arena"], products, parts, long, routines,
-        {n: Origin(names, place_of(i)) for n, names, i in head["statuses"]},
+        {n: Origin(names, place_of(i), *rest) for n, names, i, *rest in head["statuses"]},
     )  # fmt: skip
     return contents, bytes(rest[at:])
 

@@ -281,7 +281,11 @@ def evaluate(
         out = primitive.kernel(*arrays, **params)
     except SlopewiseError as error:
         raise type(error)(explain(str(error), operands)) from None
-    except (ValueError, IndexError, TypeError, np.linalg.LinAlgError) as error:
+    except np.linalg.LinAlgError as error:
+        failure = getattr(primitive.lowering, "failure", None)
+        failed: Any = error if failure is None else failure(**params)
+        raise type(failed)(explain(str(failed), operands)) from error
+    except (ValueError, IndexError, TypeError) as error:
         raise ShapeError(explain(f"{primitive.name}: {error}", operands)) from error
     finally:
         restore(token)

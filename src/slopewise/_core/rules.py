@@ -153,9 +153,13 @@ class Control(Lowering):
 
 @dataclass(frozen=True)
 class Library(Lowering):
-    """A call of a library routine, by its LAPACK-like name."""
+    """A call of a library routine, by its LAPACK-like name.
+
+    `failure(**params)` makes the error that tells of operands for which there is no result.
+    """
 
     routine: str
+    failure: Callable[..., Exception] | None = None
 
 
 @dataclass(frozen=True)

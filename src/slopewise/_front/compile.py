@@ -7,6 +7,7 @@ assumed is checked at each call. It is separate from `plan`, which holds one tra
 
 from __future__ import annotations
 
+import ctypes
 import inspect
 import weakref
 from collections.abc import Callable, Sequence
@@ -22,6 +23,7 @@ from slopewise._core.state import changes, state
 from slopewise._core.trace import Graph
 from slopewise._core.tree import flatten, unflatten
 from slopewise._core.value import Value, new_value
+from slopewise._front.entering import link
 from slopewise._front.operands import read_native
 from slopewise._front.plan import Plan
 from slopewise._front.reach import Reach
@@ -29,6 +31,7 @@ from slopewise._front.tracing import trace_plan
 from slopewise.errors import ShapeError, UsageError
 
 _tracing = RLock()  # a trace makes tensors abstract, so that no other call may read them
+_TRIED = 8  # entries, each of which costs some ten nanoseconds where it does not fit
 _FIXED = (int, bool, str, bytes, type(None), type(Ellipsis), slice, np.dtype)
 
 
@@ -106,6 +109,8 @@ class Compiled:
         self._plans: list[Plan] = []
         self._reasons: list[str] = []
         self._last: Plan | None = None
+        self._clock = ctypes.c_int64(0)  # counts calls, those of entries too
+        self._chain: list[Any] = []
         self._names, self._takes_out = _parameters(function)
         self._call_slowly()
         wrapped: Any = function if hasattr(function, "__name__") else type(function).__call__
@@ -126,7 +131,10 @@ class Compiled:
             self._call_slowly()
 
     def __getstate__(self) -> dict[str, Any]:
-        fresh = {"_plans": [], "_reasons": [], "_last": None}  # what was traced stays here
+        # What was traced stays here.
+        fresh = {
+            "_plans": [], "_reasons": [], "_last": None, "_clock": ctypes.c_int64(0), "_chain": [],
+        }  # fmt: skip
         return {k: v for k, v in {**vars(self), **fresh}.items() if k != "_slow"}
 
     def __setstate__(self, kept: dict[str, Any]) -> None:
@@ -136,6 +144,7 @@ class Compiled:
     def _call_slowly(self) -> None:
         """Let calls come through Python."""
         self.__call__ = self._slow = _call_weakly(self)
+        self._chain = []
 
     def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Do what a call does, through Python."""
@@ -150,6 +159,8 @@ class Compiled:
         roots = [self.function]
         roots += [x for x in leaves if isinstance(x, Value) or not _is_plain(x)]
         with _tracing:
+            if len(self._plans) > 1:
+                self._plans.sort(key=lambda plan: plan.stamp, reverse=True)
             plan, reason = self._find(key, roots)
             if plan is None:
                 reach, fresh = self._reach_from(roots, leaves)
@@ -159,8 +170,11 @@ class Compiled:
                     self._reasons += [reason] if reason else []
                     plan = self._trace(key, roots, leaves, structure, reach)
             self._last = plan
-            entry = plan.enter(roots, self._slow, self._plans) if plan.pure else None
-            self.__call__ = self._slow if entry is None else entry
+            self._clock.value += 1
+            plan.used = self._clock.value
+            if plan.pure:
+                plan.enter(roots, self._slow, self._plans, self._clock)
+            self._link()
             results: list[Any] = []
             targets: Any = None
             gathered: Any = None
@@ -176,6 +190,14 @@ class Compiled:
         if out is not None:
             return out
         return unflatten(plan.structure, _present(plan, results, leaves))
+
+    def _link(self) -> None:
+        """Let entries try the next call, those of the latest calls first, before Python does."""
+        chain = [plan.entry for plan in self._plans if plan.entry][:_TRIED]
+        if [id(entry) for entry in chain] != [id(entry) for entry in self._chain]:
+            link(chain, self._chain)
+            self._chain = chain
+            self.__call__ = chain[0].function if chain else self._slow
 
     @staticmethod
     def _must_run_eagerly(leaves: Sequence[Any]) -> bool:
@@ -370,9 +392,12 @@ class Compiled:
         return self._ask("asm")
 
     def _ask(self, what: str) -> str:
-        if self._last is None or self._last.executable is None:
+        now = self._clock.value
+        # A call that came through an entry left its mark there.
+        last = next((p for p in self._plans if p.entry and p.entry.stamp == now), self._last)
+        if last is None or last.executable is None:
             raise UsageError(explain(f"{what}: nothing was compiled yet; call the function first."))
-        found = getattr(self._last.executable, what, None)
+        found = getattr(last.executable, what, None)
         if found is None:
             raise UsageError(explain(f"{what}: this backend does not say."))
         return found()
@@ -491,8 +516,9 @@ def compile(function: Any = None, *, cache: int = 8) -> Any:
     From the second call on, a function of Python floats and arrays that captures no tensor and
     draws no random numbers is entered without any Python, in a tenth of a microsecond, if the
     arguments are given by position and are floats or contiguous arrays of the same shapes and
-    dtypes as before; `out=` is an array, or a tuple of arrays, that shares no memory with another
-    argument. All other calls do the same in some twenty microseconds.
+    dtypes as before (up to eight kinds of arguments may alternate); `out=` is an array, or a tuple
+    of arrays, that shares no memory with another argument. All other calls do the same in some
+    twenty microseconds.
 
     If a result has a history that the caller could differentiate (a forward pass alone, with
     gradients recorded), the function runs eagerly: put backward() inside, or use `no_grad`.

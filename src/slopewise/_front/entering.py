@@ -6,8 +6,9 @@ its results is written. It is separate because a backend need not have entries.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 _LEAF = flatten(0)[1]
 
 
-def make_entry(plan: Plan, fallback: Callable[..., Any]) -> Any:
+def make_entry(plan: Plan, fallback: Callable[..., Any], clock: Any) -> Any:
     """Return the entry of a plan, or False."""
     describe = getattr(plan.executable, "native", None)
     if describe is None or not _stands_alone(plan):
@@ -40,9 +41,22 @@ def make_entry(plan: Plan, fallback: Callable[..., Any]) -> Any:
             return False
         outputs.append((place, as_float, shape, dtype))
     inputs = [where for _, where in plan.sources]  # a number is an argument's, an array a constant
-    return entry.make_entry(
-        native, entry.Signature(arguments, inputs, outputs, nest), fallback
-    ) or (False)
+    signature = entry.Signature(arguments, inputs, outputs, nest)
+    return entry.make_entry(native, signature, fallback, clock) or False
+
+
+def link(entries: Sequence[Any], before: Sequence[Any]) -> None:
+    """Make a chain of entries: each passes on what it does not take to the one after it.
+
+    Parameters
+    ----------
+    entries, before : sequence of Entry
+        The new chain and the one that it replaces.
+    """
+    for entry in {id(e): e for e in (*before, *entries)}.values():
+        entry.pass_to(None)  # so that the chain is never a ring
+    for entry, following in pairwise(entries):
+        entry.pass_to(following)
 
 
 def _stands_alone(plan: Plan) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from slopewise._core.graph import Primitive, bind
+from slopewise._core.graph import bind
 from slopewise._core.source import explain
 from slopewise._core.state import state
 from slopewise._front import norms, reduction
@@ -23,7 +23,7 @@ from slopewise._front.shape import (
     unsqueeze,
 )
 from slopewise._ops import linalg as ops
-from slopewise.errors import DomainError, ShapeError, UsageError
+from slopewise.errors import ShapeError, UsageError
 
 METHODS = ["det", "logdet", "inverse", "cholesky", "qr", "svd", "trace", "pinverse"]
 
@@ -67,22 +67,6 @@ def _matrix(input: Any, operation: str, square: bool = True) -> Any:
     return x if x.dtype.kind == "f" else cast(x, state.default_dtype)
 
 
-def _apply(primitive: Primitive, operands: tuple[Any, ...], hint: str) -> Any:
-    try:
-        return bind(primitive, operands, {})
-    except ShapeError as error:
-        if "Singular matrix" in str(error) or "positive definite" in str(error) or (
-            "converge" in str(error)
-        ):  # fmt: skip
-            raise DomainError(explain(f"{primitive.name}: {hint}", operands)) from error
-        raise
-
-
-_SINGULAR = (
-    "a matrix is singular, so it has no inverse. Add a multiple of the identity, or use pinv."
-)
-
-
 def inv(A: Any) -> Any:
     """Return the inverse matrices.
 
@@ -108,7 +92,7 @@ def inv(A: Any) -> Any:
     tensor([[0.5000, 0.0000],
             [0.0000, 0.2500]])
     """
-    return _apply(ops.inv, (_matrix(A, "inv"),), _SINGULAR)
+    return bind(ops.inv, (_matrix(A, "inv"),), {})
 
 
 inverse = inv
@@ -148,7 +132,7 @@ def solve(A: Any, B: Any) -> Any:
     lead = a.shape[:-2] if len(a.shape) >= len(b.shape) else b.shape[:-2]
     a = a if a.shape[:-2] == lead else broadcast_to(a, (*lead, *a.shape[-2:]))
     b = b if b.shape[:-2] == lead else broadcast_to(b, (*lead, *b.shape[-2:]))
-    out = _apply(ops.solve, (a, b), _SINGULAR)
+    out = bind(ops.solve, (a, b), {})
     return reshape(out, out.shape[:-1]) if vector else out
 
 
@@ -262,8 +246,7 @@ def cholesky(A: Any, *, upper: bool = False) -> Any:
     tensor([[2., 0.],
             [1., 2.]])
     """
-    hint = "a matrix is not positive definite. Add a small multiple of the identity to it."
-    out = _apply(ops.cholesky, (_matrix(A, "cholesky"),), hint)
+    out = bind(ops.cholesky, (_matrix(A, "cholesky"),), {})
     return transpose(out, -2, -1) if upper else out
 
 

@@ -68,6 +68,7 @@ class Plan:
         self.epoch = -1
         self.calls = 0  # that came through Python
         self.exact = False  # whether it is armed with the very objects of the trace
+        self.used = 0  # the clock of the function at the latest call through Python
         self.entry: Any = None  # how Python calls it directly; False where it cannot
 
     # --- is it the right one ---
@@ -133,30 +134,35 @@ class Plan:
     # --- entering it without Python ---
 
     def enter(
-        self, roots: Sequence[Any], fallback: Callable[..., Any], siblings: Sequence[Plan]
-    ) -> Any:
-        """Return a builtin function that makes such a call as this one, or None.
+        self, roots: Sequence[Any], fallback: Callable[..., Any], siblings: Sequence[Plan],
+        clock: Any,
+    ) -> None:  # fmt: skip
+        """Arm the entry, a builtin function that makes such a call as this one.
 
-        Whatever it does not take it passes on to `fallback`. It is made at the second call. Where a
+        Whatever it does not take it passes on. It is made at the second call, if it can be. Where a
         sibling shows that the gradient mode makes no difference, it is taken in either mode.
         """
         self.calls += 1
         if self.entry is False or self.calls < 2:
-            return None
+            return
         epoch = self.epoch if self.reach.counts() else None
         others = [p for p in siblings if p.key[2] != self.key[2]]
         exact = self.reach.exact and not others
         if exact and self.exact and self.entry and self.entry.arm_again(epoch):
-            return self.entry.function
+            return
         watches = list_watches(self.reach, roots)
         if self.entry is None:
-            self.entry = watches is not None and make_entry(self, fallback)
+            self.entry = watches is not None and make_entry(self, fallback, clock)
         if watches is None or not self.entry:
-            return None
+            return
         modes = not any(self._agrees(other, roots, watches) for other in others)
         self.entry.arm(watches, epoch, modes)
         self.exact = exact
-        return self.entry.function
+
+    @property
+    def stamp(self) -> int:
+        """The clock of the function at the latest call."""
+        return max(self.used, self.entry.stamp) if self.entry else self.used
 
     def _agrees(self, other: Plan, roots: Sequence[Any], watches: Sequence[Any]) -> bool:
         """Return whether a trace in the other gradient mode gave the same program."""

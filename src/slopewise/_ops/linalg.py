@@ -19,7 +19,7 @@ from slopewise._core.rules import Jvp, Library, Sample, Text
 from slopewise._ops.arithmetic import add, div, mul, neg, sub
 from slopewise._ops.contraction import contract
 from slopewise._ops.shape import broadcast_to, reshape, sum, transpose
-from slopewise.errors import GradientError
+from slopewise.errors import DomainError, GradientError
 
 
 def swap(x: Any) -> Any:
@@ -82,7 +82,7 @@ def _linalg(
     rule: Callable[..., Any],
     abstract: Callable[..., Any],
     samples: Callable[..., Any],
-    routine: str,
+    library: Library,
     text: Text,
 ) -> Primitive:
     """Return the record of a function of one stack of matrices."""
@@ -90,7 +90,7 @@ def _linalg(
         name,
         value=value,
         derivative=Jvp(rule),
-        lowering=Library(routine),
+        lowering=library,
         abstract=abstract,
         batch=lambda operands, batched, size: record(operands[0]),
         samples=samples,
@@ -114,6 +114,17 @@ def _symmetric_samples(rng: np.random.Generator) -> list[Sample]:
     ]
 
 
+_SINGULAR = (
+    "a matrix is singular, so it has no inverse. Add a multiple of the identity, or use pinv."
+)
+_INDEFINITE = "a matrix is not positive definite. Add a small multiple of the identity to it."
+_ENDLESS = "the iteration did not converge. Look for elements that are infinite or not a number."
+
+
+def _told(name: str, reason: str) -> Callable[[], DomainError]:
+    return lambda: DomainError(f"{name}: {reason}")
+
+
 def _vectors(a: Aval) -> Aval:
     return Aval(a.shape[:-1], a.dtype)
 
@@ -126,7 +137,7 @@ inv = _linalg(
     rule=lambda tangents, out, _a: neg(product(product(out, tangents[0]), out)),
     abstract=lambda a: a,
     samples=_square_samples,
-    routine="getri",
+    library=Library("getri", _told("inv", _SINGULAR)),
     text=Text("inverse rule", "역행렬의 미분", r"(A^{-1})' = -A^{-1}A'A^{-1}"),
 )
 
@@ -148,7 +159,7 @@ solve = Primitive(
     "solve",
     value=np.linalg.solve,
     derivative=Jvp(_solve_rule, wrt=(0, 1)),
-    lowering=Library("gesv"),
+    lowering=Library("gesv", _told("solve", _SINGULAR)),
     abstract=lambda a, b: b,
     batch=_batch_solve,
     samples=lambda rng: [
@@ -205,7 +216,7 @@ adjugate = _linalg(
     rule=_adjugate_rule,
     abstract=lambda a: a,
     samples=_square_samples,
-    routine="gesvd",
+    library=Library("gesvd", _told("adjugate", _ENDLESS)),
     text=Text("adjugate rule", "수반행렬의 미분", r"(\mathrm{adj}A)'"),
 )
 det = _linalg(
@@ -214,7 +225,7 @@ det = _linalg(
     rule=lambda tangents, _out, a: trace_of_product(adjugate(a), tangents[0]),
     abstract=lambda a: Aval(a.shape[:-2], a.dtype),
     samples=_square_samples,
-    routine="getrf",
+    library=Library("getrf"),
     text=Text(
         "Jacobi's formula",
         "행렬식의 미분 (야코비 공식)",
@@ -233,7 +244,7 @@ slogdet = _linalg(
     rule=_slogdet_rule,
     abstract=lambda a: (Aval(a.shape[:-2], a.dtype), Aval(a.shape[:-2], a.dtype)),
     samples=_square_samples,
-    routine="getrf",
+    library=Library("getrf"),
     text=Text(
         "Jacobi's formula", "행렬식의 미분 (야코비 공식)", r"(\ln|\det A|)' = \mathrm{tr}(A^{-1}A')"
     ),
@@ -261,7 +272,7 @@ cholesky = _linalg(
     rule=_cholesky_rule,
     abstract=lambda a: a,
     samples=_symmetric_samples,
-    routine="potrf",
+    library=Library("potrf", _told("cholesky", _INDEFINITE)),
     text=Text("Cholesky rule", "촐레스키 분해의 미분", r"L' = L\,\Phi(L^{-1}A'L^{-T})"),
 )
 
@@ -287,7 +298,7 @@ qr = _linalg(
         Sample((_well_conditioned(rng, 3, 3),)),
         Sample((_well_conditioned(rng, 2, 4, 3),)),
     ],
-    routine="geqrf",
+    library=Library("geqrf"),
     text=Text("QR rule", "QR 분해의 미분", r"A' = Q'R+QR'"),
 )
 
@@ -298,14 +309,18 @@ def _gaps(levels: Any, *, kind: str) -> Any:
     scale = np.max(np.abs(levels), axis=-1, initial=0.0)[..., None, None]
     close = np.abs(gaps) <= 4 * np.finfo(levels.dtype).eps * scale
     if np.any(close & ~np.eye(n, dtype=bool)):
-        raise GradientError(
-            f"the derivative of {kind} does not exist where two of the {_LEVELS[kind]} are equal:"
-            f" the {kind} are not unique there. Use a function of the {_LEVELS[kind]} alone"
-            " (eigvalsh, svdvals: sums over equal ones are right), or a function that does not"
-            " depend on the choice."
-        )
+        raise _ambiguous(kind=kind)
     inverse = 1.0 / np.where(gaps == 0, 1.0, gaps)
     return np.where(np.eye(n, dtype=bool), 0.0, inverse).astype(levels.dtype)
+
+
+def _ambiguous(*, kind: str) -> GradientError:
+    return GradientError(
+        f"the derivative of {kind} does not exist where two of the {_LEVELS[kind]} are equal:"
+        f" the {kind} are not unique there. Use a function of the {_LEVELS[kind]} alone"
+        " (eigvalsh, svdvals: sums over equal ones are right), or a function that does not"
+        " depend on the choice."
+    )
 
 
 _LEVELS = {"eigenvectors": "eigenvalues", "singular vectors": "singular values"}
@@ -322,7 +337,7 @@ inverse_gaps = Primitive(
     "inverse_gaps",
     value=_gaps,
     derivative=Jvp(_gaps_rule),
-    lowering=Library("gaps"),
+    lowering=Library("gaps", _ambiguous),
     abstract=lambda levels, *, kind: Aval((*levels.shape, levels.shape[-1]), levels.dtype),
     batch=lambda operands, batched, size, *, kind: inverse_gaps(operands[0], kind=kind),
     samples=lambda rng: [Sample((np.array([1.0, 2.5, 4.0]),), {"kind": "eigenvectors"})],
@@ -344,7 +359,7 @@ eigh = _linalg(
     rule=_eigh_rule,
     abstract=lambda a: (_vectors(a), a),
     samples=_symmetric_samples,
-    routine="syevd",
+    library=Library("syevd", _told("eigh", _ENDLESS)),
     text=Text("eigenvalue rule", "고윳값의 미분", r"\lambda_i' = v_i^TA'v_i"),
 )
 
@@ -360,7 +375,7 @@ eigvalsh = _linalg(
     rule=_eigvalsh_rule,
     abstract=_vectors,
     samples=_symmetric_samples,
-    routine="syevd",
+    library=Library("syevd", _told("eigvalsh", _ENDLESS)),
     text=Text("eigenvalue rule", "고윳값의 미분", r"\lambda_i' = v_i^TA'v_i"),
 )
 
@@ -405,7 +420,7 @@ svd = _linalg(
         Sample((_spread_symmetric(rng, 3, 3),)),
         Sample((np.concatenate([_spread_symmetric(rng, 3, 3), rng.standard_normal((1, 3))]),)),
     ],
-    routine="gesdd",
+    library=Library("gesdd", _told("svd", _ENDLESS)),
     text=Text("singular value rule", "특잇값의 미분", r"\sigma_i' = u_i^TA'v_i"),
 )
 
@@ -421,7 +436,7 @@ svdvals = _linalg(
     rule=_svdvals_rule,
     abstract=lambda a: _svd_avals(a)[1],
     samples=lambda rng: [Sample((_spread_symmetric(rng, 3, 3),))],
-    routine="gesdd",
+    library=Library("gesdd", _told("svdvals", _ENDLESS)),
     text=Text("singular value rule", "특잇값의 미분", r"\sigma_i' = u_i^TA'v_i"),
 )
 

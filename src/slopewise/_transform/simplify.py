@@ -19,7 +19,16 @@ from slopewise._core.rules import Pointwise
 from slopewise._core.state import enable_grad, state
 from slopewise._core.trace import Graph, trace
 from slopewise._core.value import Array, Value, is_tuple
-from slopewise._ops import arithmetic, comparison, exponential, indexing, powers, reduction, shape
+from slopewise._ops import (
+    arithmetic,
+    comparison,
+    exponential,
+    indexing,
+    linalg,
+    powers,
+    reduction,
+    shape,
+)
 from slopewise._transform.expression import Expression, Table, read_graph
 from slopewise._transform.identities import IDENTITIES, Identity
 
@@ -73,12 +82,25 @@ def _log_likelihood(x: Any, classes: Any, *, scale: float) -> Any:
     return arithmetic.mul(shape.sum(picked, axes=(0,), keepdims=False), scale)
 
 
+def _adjugate(a: Any) -> Any:
+    # Through the SVD, A = U S V: adj A = det(UV) V^T adj(S) U^T, also where A is singular.
+    u, s, vh = linalg.svd(a)
+    sign = arithmetic.round(arithmetic.mul(linalg.det(u), linalg.det(vh)))
+    eye = np.broadcast_to(np.eye(a.shape[-1], dtype=bool), a.shape)
+    others = comparison.where(eye, 1.0, linalg.as_columns(s, a.shape))
+    scale = reduction.prod(others, axes=(len(a.shape) - 1,), keepdims=False)
+    scale = arithmetic.mul(scale, _keep(sign, (len(a.shape) - 2,), scale))
+    left = arithmetic.mul(linalg.swap(vh), linalg.as_columns(scale, a.shape))
+    return linalg.product(left, linalg.swap(u))
+
+
 COMPOSITES: dict[str, Callable[..., Any]] = {
     "softmax": _softmax,
     "log_softmax": _log_softmax,
     "logsumexp": _logsumexp,
     "norm": _norm,
     "log_likelihood": _log_likelihood,
+    "adjugate": _adjugate,
 }
 
 

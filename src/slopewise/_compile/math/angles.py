@@ -115,9 +115,13 @@ def _define_far(b: Builder, full: str, lanes: int, single: bool, result: str) ->
     inner.contract = ""
     _define_one(b)
     integers = type_of(INT32 if single else INT64, lanes)
-    columns = [Register("poison", kind) for kind in (integers, type, type)]
-    for lane in range(lanes):
-        element = inner.cast(inner.extract(Register("%x", type), lane), FLOAT64)
+    kinds = (integers, type, type)
+    # A loop, as this is rarely run and often written.
+    operand, *places = (inner.reserve(1, kind.text) for kind in (type, *kinds))
+    inner.write(f"store {type.text} %x, ptr {operand}")
+    with inner.loop(0, lanes) as lane:
+        element = inner.load(type_of(dtype), inner.address(operand, lane, dtype))
+        element = inner.cast(element, FLOAT64)
         pack = inner.pointer(f"call {_ONE_RESULT} @{_ONE}(double {element.text})")
         quarters, high, low = (
             Lanes(inner, inner.name_value(f"extractvalue {_ONE_RESULT} {pack}, {i}", kind))
@@ -127,10 +131,9 @@ def _define_far(b: Builder, full: str, lanes: int, single: bool, result: str) ->
         if single:
             top = (high + low).cast(FLOAT32)
             values = [quarters.cast(INT32), top, ((high - top.widened()) + low).cast(FLOAT32)]
-        columns = [
-            inner.insert(column, value.r, lane) if lanes > 1 else value.r
-            for column, value in zip(columns, values, strict=True)
-        ]
+        for place, value in zip(places, values, strict=True):
+            inner.store(value.r, inner.address(place, lane, value.r.type.dtype))
+    columns = [inner.load(kind, place) for kind, place in zip(kinds, places, strict=True)]
     _return(inner, result, columns)
 
 
