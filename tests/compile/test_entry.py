@@ -184,6 +184,57 @@ def test_out_of_several_results() -> None:
         f(a, b, out=list(out))
 
 
+def test_nested_results_with_out() -> None:
+    def f(a: Any, b: Any) -> Any:
+        return (a * b).sum(), (a + b, (b - a,)), a * 2.0
+
+    compiled = sw.compile(f)
+    a, b = np.arange(4.0), np.ones(4)
+    out = (np.empty(()), (np.empty(4), (np.empty(4),)), np.empty(4))
+    warm(compiled, a, b, out=out)
+    assert goes_quickly(compiled, a, b, out=out) is out
+    np.testing.assert_array_equal(out[0], 6.0)
+    np.testing.assert_array_equal(out[1][0], a + 1.0)
+    np.testing.assert_array_equal(out[1][1][0], 1.0 - a)
+    np.testing.assert_array_equal(out[2], a * 2.0)
+    x, (y, (z,)), w = out
+    for other in (
+        (x, (y, z), w),
+        (x, (y, (z, z)), w),
+        (x, y, (z,), w),
+        (x, (y, (z,))),
+        x,
+        (x, 3, w),
+    ):
+        with pytest.raises((sw.errors.SlopewiseError, TypeError, ValueError)):
+            compiled(a, b, out=other)
+    room = np.empty(8)
+    shared = (x, (room[:4], (room[2:6],)), w)
+    goes_slowly(compiled, a, b, out=shared)
+
+
+def test_parts_need_no_python() -> None:
+    def f(x: Any, w: Any) -> Any:
+        return sw.tanh(x @ w).sum()
+
+    compiled = sw.compile(sw.value_and_grad(f, 1))
+    x, w = np.random.default_rng(0).normal(size=(20_000, 12)), np.ones(12) / 12
+    out = (np.empty(()), np.empty(12))
+    before = sw.get_num_threads()
+    try:
+        found = []
+        for threads in (1, 2, 1, 3):
+            sw.set_num_threads(threads)
+            warm(compiled, x, w, out=out)
+            goes_quickly(compiled, x, w, out=out)
+            found.append([np.copy(a) for a in out])
+    finally:
+        sw.set_num_threads(before)
+    assert "parts" in compiled.explain()
+    for each in found[1:]:
+        assert all(np.array_equal(p, q) for p, q in zip(found[0], each, strict=True))
+
+
 def test_out_over_an_input() -> None:
     a, b = pair()
     f = sw.compile(both)

@@ -17,6 +17,7 @@ from slopewise._compile.loops import Axis, Buffer, Index, Term, linearise, walk
 from slopewise._compile.steps import Fold, Kernel, Store
 
 Combine = Callable[[Register, Register], Register]
+Window = list[tuple[int, Term]]  # loads at places that differ by less than a vector's lanes
 Piece = tuple[int, int]  # offset along the vector axis, lanes
 NO_PIECE: Piece = (0, 1)
 _DEEPEST = 100  # terms inside of terms that are written by recursion
@@ -42,6 +43,7 @@ class Accesses:
         self.vector: Axis | None = None
         self.tile: Axis | None = None
         self.tail: Register | None = None  # which lanes are elements, in a loop over the tail, too
+        self.neighbours: dict[int, dict[int, Window]] = {}  # by lanes, and number of a load
         self.axes = list(kernel.axes)
         self.reduced = set(kernel.reduced)
         self.stack: list[tuple[str, int]] = []
@@ -306,9 +308,84 @@ class Accesses:
             )
         if stride == 1 and mask is None:
             return b.load(type_of(buffer.dtype, lanes), b.address(base, start, buffer.dtype))
+        if mask is None and self.tail is None and lanes >= 4 and not lanes & (lanes - 1):
+            window = self._find_neighbours(lanes).get(term.number)
+            if window is not None:
+                return self._load_columns(window, m, piece)[flat.constant - window[0][0]]
         if mask is None and lanes <= 4:
             return self._pick(base, start, stride, lanes, buffer.dtype)
         return self._gather(base, self._index(flat, m, piece), buffer.dtype, mask)
+
+    def _find_neighbours(self, lanes: int) -> dict[int, Window]:
+        """Return loads that are near in memory, where lanes of one lie apart, by each of them.
+
+        Read as rows and turned in registers, they take fewer instructions than gathers. What is
+        read under a condition is not among them: it may lie outside of its buffer.
+        """
+        if lanes not in self.neighbours:
+            certain: dict[int, Term] = {}
+            pending = self.kernel.roots()
+            while pending:
+                term = pending.pop()
+                if term.number in certain:
+                    continue
+                certain[term.number] = term
+                if term.kind == "load" and (forwarded := self._forwarded(term)) is not None:
+                    pending.append(forwarded)
+                else:
+                    pending.extend(term.operands[1:] if term.kind == "inside" else term.operands)
+            alike: dict[Any, list[tuple[int, Term]]] = {}
+            for term in certain.values():
+                if term.kind != "load" or self._forwarded(term) is not None:
+                    continue
+                buffer = term.data[0]
+                flat = self.flat(*term.data)
+                if flat.computed or buffer.kind == "register" or buffer.dtype.itemsize < 4:
+                    continue
+                if self.coefficients(flat).get(self.vector, 0) not in (0, 1):  # type: ignore[arg-type]
+                    key = (buffer.number, flat.key[1])
+                    alike.setdefault(key, []).append((flat.constant, term))
+            windows = [w for listed in alike.values() for w in find_windows(listed, lanes)]
+            self.neighbours[lanes] = {term.number: w for w in windows for _, term in w}
+        return self.neighbours[lanes]
+
+    def _load_columns(self, window: Window, m: int, piece: Piece) -> list[Register]:
+        """Read a window row by row, and return it turned: a vector for each place."""
+        term, width = window[0][1], window[-1][0] - window[0][0] + 1
+        key = ("columns", term.number, m, piece)
+        for scope in reversed(self.scopes):
+            if key in scope:
+                return scope[key]
+        b, lanes = self.b, piece[1]
+        buffer = term.data[0]
+        start, stride = self._scalar_index(self.flat(*term.data), m, piece)
+        rows: list[Register] = []
+        for i in range(lanes):
+            at = b.index_add(start, i * stride)
+            if b.module.checked:
+                self._check_range(buffer, at, 1, width, None)
+            pointer = b.address(self.address(buffer), at, buffer.dtype)
+            row = b.load(type_of(buffer.dtype, width), pointer)
+            rows.append(row if width == lanes else b.widen(row, lanes, 0.0))
+        made = self.turn(rows, lanes)
+        self.scopes[-1][key] = made
+        return made
+
+    def turn(self, rows: Sequence[Register], lanes: int) -> list[Register]:
+        """Return the columns of a square: halves are exchanged at distance 1, 2, 4, ..."""
+        current = list(rows)
+        distance = 1
+        while distance < lanes:
+            for i in range(lanes):
+                if i & distance:
+                    continue
+                x, y = current[i], current[i + distance]
+                low = [k if not k & distance else lanes + k - distance for k in range(lanes)]
+                high = [k + distance if not k & distance else lanes + k for k in range(lanes)]
+                current[i] = self.b.shuffle(x, y, low)
+                current[i + distance] = self.b.shuffle(x, y, high)
+            distance *= 2
+        return current
 
     def _pick(self, base: str, start: Any, stride: int, lanes: int, dtype: Any) -> Register:
         """Load a few strided elements one by one."""
@@ -437,3 +514,42 @@ class Accesses:
             if combine is not None:
                 one = combine(b.load(one.type, pointer), one)
             b.store(one, pointer)
+
+
+def find_runs(listed: list[tuple[int, Any]], lanes: int) -> list[list[Any]]:
+    """Return runs of what lies at consecutive places, of half as many as lanes up to as many.
+
+    Examples
+    --------
+    >>> find_runs([(4, "e"), (2, "c"), (3, "d"), (9, "j")], 4)
+    [['c', 'd', 'e']]
+    """
+    found: list[list[Any]] = []
+    run: list[Any] = []
+    last = 0
+    for place, each in sorted(listed, key=lambda x: x[0]):
+        if run and (place != last + 1 or len(run) == lanes):
+            found.append(run)
+            run = []
+        run.append(each)
+        last = place
+    return [r for r in [*found, run] if 2 * len(r) >= lanes]
+
+
+def find_windows(listed: list[tuple[int, Any]], lanes: int) -> list[list[tuple[int, Any]]]:
+    """Return what lies so near that a vector spans it, half as many as lanes at least.
+
+    Examples
+    --------
+    >>> find_windows([(0, "a"), (9, "j"), (3, "d"), (1, "b")], 4)
+    [[(0, 'a'), (1, 'b'), (3, 'd')]]
+    """
+    found: list[list[tuple[int, Any]]] = []
+    left = sorted(listed, key=lambda x: x[0])
+    while left:
+        window = [x for x in left if x[0] < left[0][0] + lanes]
+        enough = 2 * len(window) >= lanes
+        if enough:
+            found.append(window)
+        left = left[len(window) if enough else 1 :]
+    return found

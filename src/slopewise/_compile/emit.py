@@ -15,10 +15,10 @@ from functools import partial, reduce
 from math import prod
 from typing import Any
 
-from slopewise._compile.access import NO_PIECE, Accesses, Piece
+from slopewise._compile.access import NO_PIECE, Accesses, Piece, find_runs
 from slopewise._compile.builder import BOOL, INT64, Register, type_of
 from slopewise._compile.loops import COSTS, Axis, Term, walk
-from slopewise._compile.steps import Fold, identity_of
+from slopewise._compile.steps import Fold, Store, identity_of
 
 SHORT = 128  # terms of a row's pieces that are written out for several rows
 ACROSS = 3.0  # what adding up the lanes of a vector costs, in loads
@@ -294,7 +294,7 @@ class KernelEmitter(Accesses):
             piece = (0, lanes)
             self.vector, self.tile = loaded, stored
             rows = [self._load(store.term, m, piece, None) for m in range(lanes)]
-            rows = self._turn(rows, lanes)
+            rows = self.turn(rows, lanes)
             self.vector, self.tile = stored, loaded
             self.scopes.append({})
             for m, row in enumerate(rows):
@@ -325,22 +325,6 @@ class KernelEmitter(Accesses):
                 across({stored: (0, ends[stored], 1), loaded: rest}, single)
 
         self._open(outer, inside)
-
-    def _turn(self, rows: Sequence[Register], lanes: int) -> list[Register]:
-        """Return the columns of a square: halves are exchanged at distance 1, 2, 4, ..."""
-        current = list(rows)
-        distance = 1
-        while distance < lanes:
-            for i in range(lanes):
-                if i & distance:
-                    continue
-                x, y = current[i], current[i + distance]
-                low = [k if not k & distance else lanes + k - distance for k in range(lanes)]
-                high = [k + distance if not k & distance else lanes + k for k in range(lanes)]
-                current[i] = self.b.shuffle(x, y, low)
-                current[i + distance] = self.b.shuffle(x, y, high)
-            distance *= 2
-        return current
 
     def _slow_loads(self) -> list[Term]:
         """Return the loads whose lanes do not lie side by side."""
@@ -384,8 +368,50 @@ class KernelEmitter(Accesses):
         """Compute everything at a point before anything is written, as buffers may share memory."""
         for term in self.kernel.roots():
             self.value(term, m, piece)
+        turned: set[int] = set()
+        for columns in self._find_columns(piece[1]):
+            self._store_columns(columns, m, piece)
+            turned.update(map(id, columns))
         for store in self.kernel.stores:
-            self._store(store, m, piece)
+            if id(store) not in turned:
+                self._store(store, m, piece)
+
+    def _find_columns(self, lanes: int) -> list[list[Store]]:
+        """Return stores that write neighbours in memory, where lanes of one lie apart.
+
+        Turned in registers they are rows, each written at once. There are at least half as many as
+        lanes, and no more.
+        """
+        if lanes < 4 or lanes & (lanes - 1) or self.vector is None or self.tail is not None:
+            return []
+        alike: dict[Any, list[tuple[int, Store]]] = {}
+        for store in self.kernel.stores:
+            if store.add or store.buffer.kind == "register" or store.buffer.dtype.itemsize < 4:
+                continue
+            flat = self.flat(store.buffer, store.indices)
+            if not flat.computed and self.coefficients(flat).get(self.vector, 0) not in (0, 1):
+                key = (store.buffer.number, flat.key[1])
+                alike.setdefault(key, []).append((flat.constant, store))
+        return [run for listed in alike.values() for run in find_runs(listed, lanes)]
+
+    def _store_columns(self, columns: Sequence[Store], m: int, piece: Piece) -> None:
+        """Write what some stores write, row by row."""
+        b, lanes = self.b, piece[1]
+        buffer = columns[0].buffer
+        values: list[Register] = []
+        for store in columns:
+            value = self.value(store.term, m, piece)
+            if value.type.dtype != buffer.dtype:
+                value = b.cast(value, buffer.dtype)
+            values.append(b.splat(value, lanes))
+        rows = self.turn([*values, *values[:1] * (lanes - len(values))], lanes)
+        start, stride = self._scalar_index(self.flat(buffer, columns[0].indices), m, piece)
+        for i, row in enumerate(rows):
+            at = b.index_add(start, i * stride)
+            if b.module.checked:
+                self._check_range(buffer, at, 1, len(columns), None)
+            short = row if len(columns) == lanes else b.shuffle(row, row, range(len(columns)))
+            b.store(short, b.address(self.address(buffer), at, buffer.dtype))
 
     def _open(self, axes: Sequence[Axis], inside: Callable[[], None]) -> None:
         """Write loops over axes (short ones written out) around what `inside` writes."""

@@ -77,7 +77,7 @@ class Native:
     address : int
         Of a function of slots, arena, status, a way back that it does not use, and routines.
     routines : int
-        The address of their table, in which the threads are left out.
+        The address of their table, with the board of the threads.
     code : str
         The function as IR.
     constants : list of ndarray
@@ -404,9 +404,7 @@ def _lay_out(
     ]
     arena = np.empty(native.arena_bytes + 64, np.uint8)
     kept.append(arena)
-    out = 0 if signature.nest == [0] else 1
-    if out and signature.nest != [*range(len(outputs)), -1 - len(outputs)]:
-        out = 2
+    taken = [place for place in signature.nest if place >= 0] == [*range(len(outputs))]
     values = {
         Word.FALLBACK: id(fallback),
         Word.VALID: ctypes.addressof(valid),
@@ -415,7 +413,7 @@ def _lay_out(
         Word.ARGUMENT_ROWS: table(arguments),
         Word.OUTPUTS: len(results),
         Word.OUTPUT_ROWS: table(results),
-        Word.OUT: out,
+        Word.OUT: taken,
         Word.OUT_NAME: id(_OUT),
         Word.FIXED: len(fixed),
         Word.FIXED_ROWS: table(fixed),

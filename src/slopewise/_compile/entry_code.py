@@ -51,7 +51,7 @@ class Word(IntEnum):
     ARGUMENT_ROWS = 10
     OUTPUTS = 11
     OUTPUT_ROWS = 12
-    OUT = 13  # what `out` must be: 0 one array, 1 a tuple, 2 it is not taken here
+    OUT = 13  # whether `out` is taken here
     OUT_NAME = 14
     FIXED = 15  # slots that are the same in each call
     FIXED_ROWS = 16
@@ -362,19 +362,9 @@ def _take_out(b: _Writer, block: str, frame: _Frame) -> None:
     b.equal(b.field("%names", 16, "i64"), 1)
     b.equal(b.field("%names", 24), b.word(block, Word.OUT_NAME, "ptr"), "ptr")
     out = b.word("%args", "%given", "ptr")
-    shape = b.word(block, Word.OUT)
-    b.require(b.test("ne", shape, 2))
+    b.require(b.test("eq", b.word(block, Word.OUT), 1))
     outputs = b.word(block, Word.OUTPUTS)
-    origin, ready = b.reserve(1, "ptr", 8), b.label("ready")
-    with b.case(b.test("eq", shape, 1), ready):
-        b.equal(b.kind_of(out), b.type_named("tuple"), "ptr")
-        b.equal(b.field(out, 16, "i64"), outputs)
-        b.write(f"store ptr {b.pointer(f'getelementptr i8, ptr {out}, i64 24')}, ptr {origin}")
-    b.write(f"store ptr {out}, ptr {frame.one}")
-    b.write(f"store ptr {frame.one}, ptr {origin}")
-    b.jump(ready)
-    b.open_block(ready)
-    items = b.pointer(f"load ptr, ptr {origin}")
+    items = _take_apart(b, block, frame, out)
     first = b.at(frame.slots, b.word(block, Word.INPUTS))
     rows = b.word(block, Word.OUTPUT_ROWS, "ptr")
     with b.loop(0, outputs) as k:
@@ -398,6 +388,35 @@ def _take_out(b: _Writer, block: str, frame: _Frame) -> None:
             places = b.word(frame.begin, j), b.word(frame.end, j)
             b.require(b.pointer(f"xor i1 {_overlap(b, low, high, *places)}, true"))
         b.write(f"store ptr null, ptr {b.at(frame.objects, k)}")
+
+
+def _take_apart(b: _Writer, block: str, frame: _Frame, out: str) -> str:
+    """Return a list of the arrays in a nest of tuples that has the form of the results.
+
+    The operations that put results together are undone, the last one first.
+    """
+    items = b.reserve(MOST, "ptr", 8)
+    rows, count = b.word(block, Word.NEST_ROWS, "ptr"), b.word(block, Word.NEST)
+    b.write(f"store ptr {out}, ptr {frame.stack}")
+    b.write(f"store i64 1, ptr {frame.depth}")
+    with b.loop(0, count) as k:
+        operation = b.word(rows, b.pointer(f"sub i64 {b.pointer(f'sub i64 {count}, 1')}, {k}"))
+        depth = b.pointer(f"sub i64 {b.pointer(f'load i64, ptr {frame.depth}')}, 1")
+        thing, end = b.word(frame.stack, depth, "ptr"), b.label("taken")
+        b.write(f"store i64 {depth}, ptr {frame.depth}")
+        with b.case(b.test("sge", operation, 0), end):
+            b.write(f"store ptr {thing}, ptr {b.at(items, operation)}")
+        size = b.pointer(f"sub i64 -1, {operation}")
+        b.equal(b.kind_of(thing), b.type_named("tuple"), "ptr")
+        b.equal(b.field(thing, 16, "i64"), size)
+        first = b.pointer(f"getelementptr i8, ptr {thing}, i64 24")
+        with b.loop(0, size) as j:
+            place = b.at(frame.stack, b.pointer(f"add i64 {depth}, {j}"))
+            b.write(f"store ptr {b.word(first, j, 'ptr')}, ptr {place}")
+        b.write(f"store i64 {b.pointer(f'add i64 {depth}, {size}')}, ptr {frame.depth}")
+        b.jump(end)
+        b.open_block(end)
+    return items
 
 
 def _make_outputs(b: _Writer, block: str, frame: _Frame) -> None:

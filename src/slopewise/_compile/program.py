@@ -169,10 +169,10 @@ class Executable:
     def native(self) -> Native | None:
         """Return what an entry needs to run this without Python, or None if that cannot be.
 
-        The code of an entry offers no way back, and no thread helps it.
+        The code of an entry offers no way back. Threads help it as they helped the last run.
         """
         known = self.contents
-        if known.routines or known.parts:
+        if known.routines:
             return None
         from slopewise._compile.entry import Native  # only a second call needs one
 

@@ -388,7 +388,8 @@ class _Maker:
                 (whole if use.dim is None else rowwise)[number] = use.bytes
         total = sum(rowwise.values())
         kept = sum(f.buffer.bytes for f in folded)
-        while parts > 1 and parts * kept > total // 4:  # their sums would cost more than they save
+        # Each part has sums to set, to read from far and to join: a small part of the work.
+        while parts > 1 and parts * kept > min(total // 4, work / 20.0):
             parts //= 2
         most = max(1, chunk_bytes * self.rows // max(1, total)) if chunk_bytes else self.rows
         columns = [u for each in uses for u in each.values() if _is_column(u)]

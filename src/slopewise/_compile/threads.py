@@ -175,7 +175,7 @@ class Pool:
         self.tokens: SimpleQueue[int] = SimpleQueue()
         # A builtin method: no bytecode runs in it, and so no handler of a signal.
         self.wake = _WAKE(self.tokens.put)
-        self.board.open = self.board.active = self.board.busy = 0
+        self.board.open = self.board.active = self.board.busy = self.board.helpers = 0
         self.board.wake = ctypes.cast(self.wake, ctypes.c_void_p).value
 
     def prepare(self) -> tuple[int, int]:
@@ -205,9 +205,9 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_pool.reset)
 
 
-def find_spreader() -> tuple[int | None, int | None]:
-    """Return what runs parts in threads, and its board; None and None for one thread."""
-    return _pool.prepare() if _pool.wanted > 1 else (None, None)
+def find_spreader() -> tuple[int, int]:
+    """Return what runs parts in threads, and its board, which says how many threads may help."""
+    return _pool.prepare()
 
 
 def set_num_threads(count: int) -> None:
@@ -241,6 +241,8 @@ def set_num_threads(count: int) -> None:
             explain(f"set_num_threads: needs a whole number from 1 on, not {count!r}.")
         )
     _pool.wanted = count
+    if _pool.code is not None:  # programs that have run speak to the board without asking here
+        _pool.prepare()
 
 
 def get_num_threads() -> int:
