@@ -375,12 +375,12 @@ class Builder:
             x.type,
         )
 
-    def prefetch(self, pointer: str, size: int) -> None:
+    def prefetch(self, pointer: str, size: int, written: bool) -> None:
         """Ask for memory that will be read later, by lines; beyond the end this does nothing."""
         self.module.declare(_PREFETCH, f"declare void @{_PREFETCH}(ptr, i32, i32, i32)")
         for at in range(0, size, 64):
             place = self.pointer(f"getelementptr i8, ptr {pointer}, i64 {at}") if at else pointer
-            self.write(f"call void @{_PREFETCH}(ptr {place}, i32 0, i32 2, i32 1)")
+            self.write(f"call void @{_PREFETCH}(ptr {place}, i32 {int(written)}, i32 2, i32 1)")
 
     def shuffle(self, x: Register, y: Register, lanes: Sequence[int]) -> Register:
         """Return chosen lanes of two vectors of one type, those of the second counted on."""

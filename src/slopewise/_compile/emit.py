@@ -352,17 +352,18 @@ class KernelEmitter(Accesses):
 
     def _fetch_ahead(self, piece: Piece) -> None:
         """Ask for the rows of a later chunk that stand where this piece's rows stand."""
-        ahead, axis = self.kernel.ahead, self.vector
-        if ahead is None or axis is None:
+        if self.vector is None:
             return
         b = self.b
-        start: Any = ahead.start.constant
-        for each, k in ahead.start.terms:
-            start = b.index_add(b.index_mul(self.counters[each], k), start)
-        row = b.index_add(self.counters[axis], piece[0])
-        at = b.index_add(start, b.index_mul(row, ahead.row))
-        pointer = b.address(self.address(ahead.buffer), at, ahead.buffer.dtype)
-        b.prefetch(pointer, piece[1] * ahead.row * ahead.buffer.dtype.itemsize)
+        for ahead in self.kernel.ahead:
+            start: Any = ahead.start.constant
+            for each, k in ahead.start.terms:
+                start = b.index_add(b.index_mul(self.counters[each], k), start)
+            row = b.index_add(self.counters[self.vector], piece[0])
+            at = b.index_add(start, b.index_mul(row, ahead.row))
+            dtype = ahead.buffer.dtype
+            pointer = b.address(self.address(ahead.buffer), at, dtype)
+            b.prefetch(pointer, piece[1] * ahead.row * dtype.itemsize, ahead.written)
 
     def _stores(self, m: int, piece: Piece) -> None:
         """Compute everything at a point before anything is written, as buffers may share memory."""

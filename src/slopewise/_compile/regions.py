@@ -35,8 +35,8 @@ ABREAST = 32  # rows of such, at least
 VECTOR = 64  # bytes of the widest vectors
 ABREAST_VECTORS = 4  # of them that a product's tile is wide
 COLUMNS = 32  # rows of a chunk, at least, where they are columns of a matrix
-FAR = 1 << 21  # bytes of what does not stay in the second cache
-LINES = 8  # of memory in a row that is fetched while others are computed
+FAR = 1 << 20  # bytes of what does not stay in the second cache
+BETWEEN = 6.0  # operations on a row for each line of memory that is fetched meanwhile
 WIDE = 192  # rows of a part of a product; each part has the BLAS pack the other factor again
 SHORT = 32  # elements of an axis that a few vectors hold
 _LOOK = 40  # how many steps a region may reach over
@@ -275,6 +275,12 @@ def work_of(step: Any) -> float:
     return max(moved / 12.0, operations / 12.0)
 
 
+def _operations(kernel: Kernel) -> float:
+    """Return what a kernel computes, whatever it moves."""
+    points = prod(a.size for a in kernel.axes)
+    return points * sum(t.cost for t in walk(kernel.roots()) if t.kind == "op")
+
+
 def time_of(step: Any) -> float:
     """Return about how many nanoseconds a step takes; a loop with a test counts as one round."""
     if isinstance(step, Kernel | Product):
@@ -444,29 +450,29 @@ class _Maker:
         return [Region(begin, body, rest, row, part, slot, chunk, chunks), *joined]
 
     def _look_ahead(self, body: Sequence[Kernel], row: Axis, chunk: int) -> None:
-        """Let a kernel that computes much, one number a row, fetch the next chunk's rows.
+        """Let the kernel that computes most, one number a row, fetch the next chunk's rows.
 
-        They come from memory while nothing else is read there; without that, the processor would
-        wait for them when the next chunk starts.
+        They come from memory while little is read there; without that, the processor would wait
+        for them when the next chunk starts. Rows that are written come from memory, too.
         """
-        streamed: Buffer | None = None
+        streamed: dict[Buffer, bool] = {}  # and whether it is written
         for kernel, (_, axis) in zip(body, self.members, strict=True):
-            for buffer in kernel.reads():
-                far = buffer.bytes >= max(FAR, 0 if streamed is None else streamed.bytes + 1)
-                if far and buffer.shape[0] == axis.size and buffer.alias is None:
-                    streamed = buffer
-        if streamed is None:
+            for buffer in sorted(kernel.reads() | kernel.writes(), key=lambda b: b.number):
+                far = buffer.bytes >= FAR and buffer.shape[0] == axis.size
+                if far and buffer.alias is None and buffer.kind != "register":
+                    written = buffer in kernel.writes()
+                    streamed[buffer] = streamed.get(buffer, False) or written
+        able = [k for k in body if len(k.axes) == 1 and k.axes[0].size == chunk]
+        if not able:
             return
-        length = prod(streamed.shape[1:])
-        quiet = [
-            k for k in body
-            if len(k.axes) == 1 and k.axes[0].size == chunk and streamed not in k.reads()
-            and streamed not in k.writes()
-        ]  # fmt: skip
-        if quiet and length * streamed.dtype.itemsize <= LINES * 64:
-            busiest = max(quiet, key=work_of)
-            start = Index(0, ((row, length),)).shift(chunk * length)
-            busiest.ahead = Ahead(streamed, start, length)
+        busiest = max(able, key=_operations)
+        lines = int(_operations(busiest) / (chunk * BETWEEN))  # that a row leaves time for
+        for buffer, written in sorted(streamed.items(), key=lambda x: (-x[0].bytes, x[0].number)):
+            length = prod(buffer.shape[1:])
+            lines -= -(-length * buffer.dtype.itemsize // 64)
+            if lines >= 0:
+                start = Index(0, ((row, length),)).shift(chunk * length)
+                busiest.ahead = (*busiest.ahead, Ahead(buffer, start, length, written))
 
     def _fill_vectors(self, chunk: int, columns: Sequence[Use]) -> int:
         """Return a chunk of columns that fills its vectors, of so many that products like it."""

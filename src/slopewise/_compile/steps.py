@@ -70,7 +70,7 @@ def identity_of(operation: str, dtype: np.dtype[Any]) -> Any:
 
 @dataclass(frozen=True)
 class Ahead:
-    """Rows of a buffer that a later chunk reads: fetched while a kernel computes.
+    """Rows of a buffer that a later chunk touches: fetched while a kernel computes.
 
     `start` is the first element, for the kernel's first row, and `row` how many a row has.
     """
@@ -78,6 +78,7 @@ class Ahead:
     buffer: Buffer
     start: Index
     row: int
+    written: bool
 
 
 @dataclass
@@ -92,7 +93,7 @@ class Kernel(Step):
     ordered: bool = False  # computed positions may repeat: one point after the other
     names: list[str] = field(default_factory=list[str])
     places: list[Any] = field(default_factory=list[Any])
-    ahead: Ahead | None = None
+    ahead: tuple[Ahead, ...] = ()
 
     @property
     def terms(self) -> list[Term]:
