@@ -49,7 +49,10 @@ class Factor:
     forward : dict of str to float
         Of the output: rms, mean, std, and `spread`, how much of it depends on the sample.
     weights : dict of str to float
-        Of the weight's gradient: norm, rho, and the smallest and largest singular value.
+        Norms of the weight and of its gradient, rho, the smallest and largest singular value, the
+        number of rows, and how unlike each other rows and their gradients are.
+    steps : list of dict of str to float
+        Of a recurrent layer: A, M and the gradient's norm at each time step.
     """
 
     name: str
@@ -63,6 +66,7 @@ class Factor:
     parts: dict[str, float] = field(default_factory=dict[str, float])
     forward: dict[str, float] = field(default_factory=dict[str, float])
     weights: dict[str, float] = field(default_factory=dict[str, float])
+    steps: list[dict[str, float]] = field(default_factory=list["dict[str, float]"])
 
     @property
     def ratio(self) -> float:
@@ -217,13 +221,24 @@ def _measure_product(call: Call, found: Factor) -> None:
         found.parts["alignment"] = found.formula / scale
 
 
+def _differ(weight: Any) -> float:
+    """Return how unlike each other the rows are: 0 where all are the same."""
+    size = _norm(weight)
+    return _norm(weight - weight.mean(axis=0)) / size if size > 0 else 0.0
+
+
 def _measure_weights(call: Call, found: Factor) -> None:
     """The weight's gradient: its norm is that of g times that of h times rho."""
     grad = call.grads.get("weight")
     if grad is None:
         return
     found.weights["grad"] = _norm(grad)
-    found.weights["norm"] = _norm(call.parameters["weight"])
+    weight = call.parameters["weight"]
+    found.weights["norm"] = _norm(weight)
+    found.weights["rows"] = float(len(weight))
+    if len(weight) > 1 and call.type != "Embedding":
+        found.weights["unlike"] = _differ(weight)
+        found.weights["unlike_grad"] = _differ(grad)
     sizes = found.grad_out * _norm(call.x) if call.x is not None else math.nan
     if sizes and math.isfinite(sizes):
         found.weights["rho"] = found.weights["grad"] / sizes
