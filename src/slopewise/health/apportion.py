@@ -19,7 +19,7 @@ from slopewise.health.measure import Factor
 
 EXPECTED = {
     "relu": math.sqrt(0.5), "relu6": math.sqrt(0.5), "leakyrelu": math.sqrt(0.5), "gelu": 0.68,
-    "silu": 0.62, "mish": 0.66, "elu": 0.81, "hardswish": 0.62, "tanh": 0.68, "sigmoid": 0.84,
+    "silu": 0.62, "mish": 0.66, "elu": 0.81, "hardswish": 0.62, "tanh": 0.68,
     "softplus": 0.54, "softsign": 0.57, "selu": 0.98,
 }  # fmt: skip
 """Root mean square slope over its steepest where inputs are standard normal, by lower-case type."""
@@ -49,7 +49,7 @@ class Part:
 
 
 def split(factors: Sequence[Factor]) -> list[Part]:
-    """Return the parts of every factor between the first weights and the end.
+    """Return the parts of every factor between the first and the last weights.
 
     Parameters
     ----------
@@ -62,18 +62,17 @@ def split(factors: Sequence[Factor]) -> list[Part]:
     Examples
     --------
     >>> sigmoid = Factor("1", "activation", "Sigmoid", "A", formula=0.21, parts={"bound": 0.25})
-    >>> [
-    ...     (p.kind, round(p.log, 2))
-    ...     for p in split([Factor("0", "weights", "Linear", "M", 1), sigmoid])
-    ... ]
-    [('activation', -1.39)]
+    >>> layers = [Factor(name, "weights", "Linear", "M", 1.0) for name in "02"]
+    >>> [(p.kind, round(p.log, 2)) for p in split([layers[0], sigmoid, layers[1]])]
+    [('activation', -1.39), ('saturation', -0.17)]
     """
     parts: list[Part] = []
     weights = [i for i, f in enumerate(factors) if f.letter == "M"]
     if not weights:
         return []
     owed = 1.0  # what activations before these weights' gradient leave for them to make good
-    for i in range(weights[0] + 1, len(factors)):
+    ceiling: Part | None = None  # what the activation before these weights takes at its steepest
+    for i in range(weights[0] + 1, weights[-1] + 1):
         f = factors[i]
         value = f.ratio
         if math.isnan(value):
@@ -84,18 +83,48 @@ def split(factors: Sequence[Factor]) -> list[Part]:
             shape = EXPECTED.get(f.type.lower(), 1.0)
             limit = math.log(bound) if bound > 0 else math.log(LEAST)
             rest = log - limit - math.log(shape)
-            parts.append(Part(f.name, "A", "activation", limit if f.type.lower() != "relu" else 0))
+            ceiling = Part(f.name, "A", "activation", limit if f.type.lower() != "relu" else 0.0)
+            parts.append(ceiling)
             if rest < 0:
                 parts.append(Part(f.name, "A", "saturation", rest))
             owed = shape * math.exp(max(rest, 0.0))
         elif f.letter == "M":
-            parts.append(Part(f.name, "M", "initialisation", log + math.log(owed)))
-            owed = 1.0
+            gain = log + math.log(owed)
+            if ceiling is not None and gain > 0 > ceiling.log:
+                # Large weights give back what the activation takes, before they give too much.
+                given = min(gain, -ceiling.log)
+                ceiling.log += given
+                gain -= given
+            parts.append(Part(f.name, "M", "initialisation", gain))
+            owed, ceiling = 1.0, None
         elif f.letter == "N":
             parts.append(Part(f.name, "N", "normalisation", log))
         else:
             parts.append(Part(f.name, "R", "other", log))
     return [p for p in parts if p.log]
+
+
+def split_nominal(factors: Sequence[Factor]) -> list[Part]:
+    """Return what the size of the weights alone makes of the gradient, layer by layer.
+
+    It can be told where no gradient comes through.
+
+    Examples
+    --------
+    >>> layer = Factor("2", "weights", "Linear", "M", weights={"scale": 0.5})
+    >>> [round(p.log, 2) for p in split_nominal([layer, layer])]
+    [-0.69]
+    """
+    parts: list[Part] = []
+    weights = [i for i, f in enumerate(factors) if f.letter == "M" and "scale" in f.weights]
+    for before, i in zip(weights, weights[1:], strict=False):
+        types = [f.type.lower() for f in factors[before + 1 : i] if f.letter in "AR"]
+        normal = any(f.letter == "N" for f in factors[before + 1 : i])
+        shape = min((EXPECTED.get(t, 1.0) for t in types), default=1.0)
+        scale = max(factors[i].weights["scale"] * shape, LEAST)
+        if not normal:
+            parts.append(Part(factors[i].name, "M", "initialisation", math.log(scale)))
+    return parts
 
 
 def share(parts: Sequence[Part], sign: int) -> tuple[dict[str, float], dict[str, float]]:

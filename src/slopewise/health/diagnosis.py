@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from slopewise.health.apportion import share, split
+from slopewise.health.apportion import share, split, split_nominal
 from slopewise.health.finding import Finding
 from slopewise.health.heads import RANGES
 from slopewise.health.measure import Factor
@@ -29,8 +29,8 @@ SIZE = 30.0
 """Inputs of this size saturate weights that were drawn for inputs of size 1."""
 OFFSET = 10.0
 """Columns so many deviations from 0 make one direction of the Hessian 100 times as steep."""
-DEAD = 0.5
-"""A healthy ReLU layer has few units that no sample of the batch wakes."""
+DEAD = 0.7
+"""Half of the units are dead where inputs have one sign; more than that is not chance."""
 LEFT = 0.1
 """Below a tenth of what guessing leaves, there is nothing to complain of at the head."""
 _PLAIN = {"head": 0}
@@ -87,13 +87,23 @@ LEAST_LEFT = 0.15
 
 def _order(found: Sequence[Finding]) -> list[Finding]:
     """Return the gravest first: what makes the others happen before what follows from it."""
+    drawn_small = any(f.id in ("vanishing", "forward_collapse") and f.cause == "initialisation"
+                      for f in found)  # fmt: skip
     places = {
         "wrong_head": 0, "no_head_gradient": 0, "symmetry": 1, "input_scale": 2,
-        "dying_relu": 3, "saturated": 4, "exploding": 4, "vanishing": 4, "forward_collapse": 4,
+        "dying_relu": 5 if drawn_small else 3, "saturated": 4, "exploding": 4, "vanishing": 4, "forward_collapse": 4,
         "normalisation": 4, "too_narrow": 5, "oscillation": 6, "learning_rate_high": 6,
         "learning_rate_low": 7,
     }  # fmt: skip
+    proved = [f.id for f in found if f.id in _STEPS and f.strength > 1]
+    for id in proved:
+        # What a smaller rate puts right is not the fault of the layers, unless they are far off.
+        if all(f.strength < 2 for f in found if places[f.id] in (3, 4, 5)):
+            places[id] = 2
     return sorted(found, key=lambda f: (places[f.id], -f.strength))
+
+
+_STEPS = ("oscillation", "learning_rate_high")
 
 
 def _weights(readings: Readings) -> list[Factor]:
@@ -218,8 +228,11 @@ def _grown(factors: Sequence[Factor]) -> tuple[str, str, str]:
 # ------------------------------------------------------------------ the chain
 
 
-def _check_chain(readings: Readings) -> list[Finding]:
-    """Vanishing, exploding, and forward collapse."""
+def _check_chain(readings: Readings, searching: bool = False) -> list[Finding]:
+    """Vanishing, exploding, and forward collapse.
+
+    Weight gradients that are alike at both ends are fine, unless a fault is known to be there.
+    """
     weights = _weights(readings)
     head = readings.head
     found: list[Finding] = []
@@ -227,7 +240,7 @@ def _check_chain(readings: Readings) -> list[Finding]:
         return []
     first, last = weights[0], weights[-1]
     parts = split(readings.factors)
-    ratio = _divide(first.grad_out, last.grad_out)
+    ratio = _divide(0.0 if math.isnan(first.grad_out) else first.grad_out, head.grad)
     updates = _divide(first.weights.get("grad", math.nan), last.weights.get("grad", math.nan))
     spread = _collapse(readings)
     shown = {"ratio": ratio, "weight_ratio": updates, "spread": spread}
@@ -238,10 +251,13 @@ def _check_chain(readings: Readings) -> list[Finding]:
         if log < 0:
             fine = math.isfinite(updates) and updates > 1 / math.sqrt(RATIO)
             shares, kinds = share(parts, -1)
+            nominal = split_nominal(readings.factors)
+            if ratio == 0 and sum(p.log for p in nominal) < -math.log(RATIO):
+                shares, kinds = share(nominal, -1)
             kinds.pop("other", None)
             cause = next(iter(kinds), "initialisation")
             id = "forward_collapse" if fine and spread < 0.1 else "vanishing"
-            if not fine or spread < 0.1:
+            if not fine or spread < 0.1 or searching:
                 found.append(_chain(id, cause, shares, readings.factors, shown, strength))
         else:
             shares, kinds = share(parts, 1)
@@ -271,10 +287,16 @@ def _divide(a: float, b: float) -> float:
 
 
 def _collapse(readings: Readings) -> float:
-    """Return how much of the input's spread over samples is left at the last weights."""
-    spreads = [f.forward.get("spread", math.nan) for f in _weights(readings)[:-1]]
-    seen = [s for s in spreads if math.isfinite(s)]
-    return seen[-1] / max(seen) if seen and max(seen) > 0 else math.nan
+    """Return how much of the first layer's deviation over samples is left before the end.
+
+    In itself and beside what all samples have in common, whichever is less.
+    """
+    forward = [f.forward for f in _weights(readings)[:-1]]
+    spreads = [s["spread"] for s in forward if math.isfinite(s.get("spread", math.nan))]
+    sizes = [s["spread"] * s["rms"] for s in forward if math.isfinite(s.get("spread", math.nan))]
+    if not spreads or max(spreads) <= 0 or sizes[0] <= 0:
+        return math.nan
+    return min(spreads[-1] / max(spreads), sizes[-1] / sizes[0])
 
 
 def _chain(
@@ -319,16 +341,19 @@ def _check_dead(readings: Readings) -> list[Finding]:
         return []
     widths = [f.weights.get("rows", 1e9) for f in _weights(readings)[:-1]]
     narrow = min(widths, default=1e9)
-    doomed = 1 - (1 - 2.0 ** -min(narrow, 1000)) ** len(hidden)
+    doomed = 1 - (1 - 2.0 ** -min(narrow, 1000)) ** max(len(widths), 1)
+    awake = min((f.parts["live"] for f in hidden), default=1e9)
     shares = {f.name: 100 * f.parts["dead"] / whole for f in hidden if f.parts["dead"] > 0}
     shown = {"dead": worst.parts["dead"], "dead_mean": mean, "width": narrow, "doomed": doomed}
-    cause = "width" if doomed > 0.1 else "initialisation"
+    small = sum(p.log for p in split_nominal(readings.factors)) < -math.log(RATIO)
+    cause = "width" if doomed > 0.1 and not small else "initialisation"
     remedies = (
         ("width", "activation", "layer_norm", "batch_norm", "residual")
         if (cause == "width")
         else ("initialisation", "activation", "batch_norm", "lower_rate")
     )
-    strength = max(mean / DEAD, 2.0 if worst.parts["dead"] >= 1 else 0.0)
+    # One unit that is awake passes one number on, whatever the layer was given.
+    strength = max(mean / DEAD, 2.0 if awake < 1 else 1.0 if awake <= 1 else 0.0)
     return [Finding("dying_relu", cause, worst.name, "A", shares[worst.name], shown, remedies,
                     dict(sorted(shares.items(), key=lambda s: -s[1])), strength)]  # fmt: skip
 
@@ -396,7 +421,7 @@ def _check_rate(readings: Readings, progress: Progress) -> list[Finding]:
              "loss_lower": progress.lower, "loss_higher": progress.higher}  # fmt: skip
     shown = {k: v for k, v in shown.items() if math.isfinite(v)}
     if progress.too_high:
-        noisy = progress.diverges is False and t.batch * 16 <= t.rows and t.batch <= 8
+        noisy = not progress.explodes and t.batch * 16 <= t.rows and t.batch <= 8
         id = "oscillation" if noisy or (progress.bounces and not progress.diverges) else (
             "learning_rate_high")  # fmt: skip
         remedies = ("larger_batch", "lower_rate", "optimiser", "clipping") if noisy else (
@@ -412,6 +437,7 @@ def _check_rate(readings: Readings, progress: Progress) -> list[Finding]:
 def _search(readings: Readings, progress: Progress) -> list[Finding]:
     """Return the likeliest cause of a network that does not learn, where no sign is plain."""
     readings = readings.after or readings
-    found = [*_check_dead(readings), *_check_chain(readings), *_check_saturation(readings)]
+    found = [*_check_dead(readings), *_check_chain(readings, True),
+             *_check_saturation(readings)]  # fmt: skip
     found = [f for f in found if f.strength >= progress.threshold]
     return sorted(found, key=lambda f: -f.strength)[:1]

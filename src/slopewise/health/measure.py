@@ -151,6 +151,7 @@ def _measure_activation(call: Call, found: Factor) -> None:
     # A unit is dead when it has no slope for any sample.
     by_unit = np.abs(slope).reshape(len(slope), -1).max(axis=0)
     found.parts["dead"] = float(np.mean(by_unit == 0))
+    found.parts["live"] = float(np.sum(by_unit > 0))
     found.parts["bound"] = bound
     found.parts["mean_slope"] = float(np.sqrt(np.mean(slope**2)))
 
@@ -229,15 +230,20 @@ def _differ(weight: Any) -> float:
 
 def _measure_weights(call: Call, found: Factor) -> None:
     """The weight's gradient: its norm is that of g times that of h times rho."""
+    weight = call.parameters.get("weight")
+    if weight is None:
+        return
+    found.weights["norm"] = _norm(weight)
+    found.weights["rows"] = float(len(weight))
+    found.weights["scale"] = _norm(weight) / math.sqrt(len(weight))
+    several = len(weight) > 1 and call.type != "Embedding"
+    if several:
+        found.weights["unlike"] = _differ(weight)
     grad = call.grads.get("weight")
     if grad is None:
         return
     found.weights["grad"] = _norm(grad)
-    weight = call.parameters["weight"]
-    found.weights["norm"] = _norm(weight)
-    found.weights["rows"] = float(len(weight))
-    if len(weight) > 1 and call.type != "Embedding":
-        found.weights["unlike"] = _differ(weight)
+    if several:
         found.weights["unlike_grad"] = _differ(grad)
     sizes = found.grad_out * _norm(call.x) if call.x is not None else math.nan
     if sizes and math.isfinite(sizes):

@@ -200,11 +200,23 @@ class _Watch:
                 grad = grads.get(id(p))
                 if grad is not None:
                     call.grads[name] = _array(grad)
-            if call.kind == "activation":
+            if call.kind == "block" and not call.parameters:
+                self._read_function(i)
+            elif call.kind == "activation":
                 call.slope = _find_slope(self.modules[i], call.x, self.given[i].dtype)
         calls = self._link(x, logits, _array(grads.get(id(logits))))
         return Record(calls, float(loss), _array(logits), _array(grads.get(id(logits))),
                       _array(x), _array(y))  # fmt: skip
+
+    def _read_function(self, i: int) -> None:
+        """Tell an activation that someone wrote from other layers, by what it ran."""
+        own, result, call = self.inputs[i], self.outputs[i], self.calls[i]
+        if not isinstance(own, Tensor) or own.shape != result.shape:
+            return
+        chain, sources = _walk_back(result, {id(own._edge): 0})
+        if chain and sources == [0] and all(_is_pointwise(node) for node in chain):
+            call.kind = "activation"
+            call.slope = _find_chain_slope(chain, call.x)
 
     # --- what runs between two layers ---
 
@@ -240,7 +252,7 @@ def _insert(given: Any, edges: dict[int, int], listed: list[Call], after: Call) 
     if len(sources) == 1 and sources[0] >= 0:
         source = listed[sources[0]]
         made.x, made.grad_x = source.y, source.grad_y
-        if all(node.primitive.pointwise and len(node.edges) == 1 for node in chain):
+        if all(_is_pointwise(node) for node in chain):
             made.kind = "activation"
             made.type = chain[-1].primitive.name
             made.slope = _find_chain_slope(chain, source.y)
@@ -248,6 +260,10 @@ def _insert(given: Any, edges: dict[int, int], listed: list[Call], after: Call) 
         made.kind = "add"
     listed.append(made)
     return (len(listed) - 1,)
+
+
+def _is_pointwise(node: Node) -> bool:
+    return node.primitive.pointwise and len(node.edges) == 1
 
 
 def _walk_back(given: Any, edges: dict[int, int]) -> tuple[list[Node], list[int]]:

@@ -47,6 +47,7 @@ class Progress:
     too_high: bool = False
     too_low: bool = False
     diverges: bool = False
+    explodes: bool = False
     bounces: bool = False
     high: float = 0.0
     low: float = 0.0
@@ -116,6 +117,7 @@ def judge_progress(readings: Readings) -> Progress:
     start = left(t.ends[0])
     p.diverges = not math.isfinite(t.ends[-1]) or p.left > max(1.5 * start, 2.0)
     jumps = [b - a for a, b in zip(t.ends[1:], t.ends[2:], strict=False)]
+    p.explodes = not math.isfinite(t.ends[-1]) or max(map(left, t.ends)) > 30 * max(start, 1.0)
     p.bounces = p.cosine < -0.2 or (bool(jumps) and max(jumps) > 0.2 * whole)
     calmer = p.left - best.get(0.1, math.inf)
     p.high = 10.0 if p.diverges else max(0.0, calmer / 0.2)
