@@ -20,6 +20,7 @@ from slopewise._core.quiet import hush, restore
 from slopewise.errors import UsageError
 from slopewise.explain.requests import check_lang, check_range
 from slopewise.health.examination import Examination
+from slopewise.health.plain import follow_plain
 from slopewise.health.probe import as_tensor, record_batch
 from slopewise.health.readings import Readings, read, read_all
 from slopewise.health.trajectory import follow, measure_sharpness
@@ -152,20 +153,20 @@ def read_batches(data: Any, batch_size: int | None, count: int) -> list[Any]:
     return found
 
 
-def gather(data: Any, listed: Sequence[Any]) -> Any:
-    """Return rows of several batches as one batch, up to `LOOKED_AT`."""
+def gather(data: Any, listed: Sequence[Any], most: int | None = LOOKED_AT) -> Any:
+    """Return rows of several batches as one batch, up to so many."""
     if isinstance(data, tuple) and len(data) == 2:
         dtype = listed[0][0].dtype
-        return tuple(as_tensor(v, dtype)[:LOOKED_AT] for v in data)
+        return tuple(as_tensor(v, dtype)[:most] for v in data)
     parts: list[list[Any]] = [[], []]
     rows = 0
     for x, y in listed:
         parts[0].append(x)
         parts[1].append(y)
         rows += len(x)
-        if rows >= LOOKED_AT:
+        if most is not None and rows >= most:
             break
-    return tuple(sw.cat(p)[:LOOKED_AT] if len(p) > 1 else p[0] for p in parts)
+    return tuple(sw.cat(p)[:most] if len(p) > 1 else p[0] for p in parts)
 
 
 def _follow_all(
@@ -178,6 +179,7 @@ def _follow_all(
         sw.set_rng_state(random)
         other, _ = follow(model, loss_fn, listed, whole, optimizer, steps, scale)
         found.others[scale] = other.ends
+    found.plain = follow_plain(listed, whole, steps)
     if not found.adaptive:
         found.sharpness = found.rate * measure_sharpness(model, loss_fn, listed[0])
     readings.trajectory = found

@@ -153,6 +153,8 @@ def _measure_activation(call: Call, found: Factor) -> None:
     found.parts["dead"] = float(np.mean(by_unit == 0))
     found.parts["live"] = float(np.sum(by_unit > 0))
     found.parts["bound"] = bound
+    # 0 where all slopes are the same, as in the straight part of an activation.
+    found.parts["bend"] = float(np.std(slope) / max(float(np.sqrt(np.mean(slope**2))), 1e-300))
     found.parts["mean_slope"] = float(np.sqrt(np.mean(slope**2)))
 
 
