@@ -106,6 +106,7 @@ RIGHT: dict[str, set[tuple[str, str]]] = {
     "input": {("input_scale", "input")},
     "head": {(v, c) for v in ("wrong_head", "no_head_gradient")
              for c in ("output", "twice", "range", "loss", "one_unit", "saturation")},
+    "layer": {(v, c) for v in _CHAIN for c in ("initialisation", "saturation", "width")},
     "width": {(v, "width") for v in ("too_narrow", "dying_relu")},
 }  # fmt: skip
 """Right answers, by what was changed."""
@@ -121,8 +122,8 @@ def mutate(recipe: Recipe, random: np.random.Generator) -> tuple[str, Recipe]:
     if kind == "activation":
         steep = bool(pick([False, False, True]))
         name = "Exp" if steep else "Sigmoid"
-        return kind, replace(recipe, activation=name, norm="",
-                             kind="chain", depth=max(recipe.depth, int(pick([4, 6, 8]))))  # fmt: skip
+        deep = max(recipe.depth, int(pick([4, 6, 8])))
+        return kind, replace(recipe, activation=name, norm="", kind="chain", depth=deep)
     if kind == "init_small":
         return kind, replace(recipe, init=f"{pick([0.001, 0.01, 0.05, 0.1, 0.3]):g}", norm="",
                              depth=max(recipe.depth, 3))  # fmt: skip
@@ -143,6 +144,11 @@ def mutate(recipe: Recipe, random: np.random.Generator) -> tuple[str, Recipe]:
     if kind == "input":
         return kind, replace(recipe, norm="", scale=str(pick(["x100", "x1000", "/1000", "column",
                              "offset"])))  # fmt: skip
+    if kind == "layer":
+        depth = max(recipe.depth, 3)
+        what = str(pick(["dead", "1e-4", "300"]))
+        return kind, replace(recipe, depth=depth, norm="", kind="chain",
+                             init=f"layer{1 + int(random.integers(depth - 1))}:{what}")  # fmt: skip
     if kind == "head":
         return kind, replace(recipe, head=str(pick(["ReLU", "Sigmoid", "Softmax", "Tanh"])))
     return kind, replace(recipe, width=int(pick([1, 2])), kind="chain", norm="")
@@ -230,7 +236,9 @@ def _initialise(model: Any, recipe: Recipe) -> None:
         for module in model.modules():
             if not isinstance(module, (nn.Linear, nn.Conv2d)):
                 continue
-            if recipe.init in ("constant", "zero"):
+            if recipe.init.startswith("layer"):
+                right(module.weight)
+            elif recipe.init in ("constant", "zero"):
                 module.weight.fill_(0.1 if recipe.init == "constant" else 0.0)
             elif recipe.kind == "residual" and recipe.init == "right":
                 nn.init.xavier_normal_(module.weight)
@@ -240,6 +248,25 @@ def _initialise(model: Any, recipe: Recipe) -> None:
                     module.weight.mul_(float(recipe.init))
             if module.bias is not None:
                 module.bias.zero_()
+        if recipe.init.startswith("layer"):
+            _spoil(model, recipe)
+
+
+def _spoil(model: Any, recipe: Recipe) -> None:
+    """Spoil one layer, whose place is known then."""
+    layer = model[find_spoilt(recipe)]
+    what = recipe.init.partition(":")[2]
+    if what == "dead":
+        layer.bias.fill_(-50.0)
+    else:
+        layer.weight.mul_(float(what))
+
+
+def find_spoilt(recipe: Recipe) -> int:
+    """Return the place of the layer that was spoilt, -1 for none."""
+    if not recipe.init.startswith("layer"):
+        return -1
+    return 2 * int(recipe.init[5 : recipe.init.index(":")])
 
 
 def make_optimizer(recipe: Recipe, parameters: Any) -> Any:

@@ -38,6 +38,9 @@ MARGIN = 0.02
 CONFIDENCE = 0.95
 HELD = 0.25
 """Share of the rows to judge by where none are given."""
+SCREEN = 3
+"""Variants of a remedy are compared after a third of the steps."""
+LEAST_STEPS = 50
 MORE = 3
 """Times as many seeds decide where a large gain is unsure."""
 MOST_BATCHES = 10_000
@@ -321,8 +324,13 @@ class _Search:
         variants = list(list_variants(remedy, plan, self.rows, finding))
         if not variants:
             return None
-        scored = [(self._score(v, first), v) for v in variants]
-        top, chosen = max(scored, key=lambda pair: pair[0])
+        chosen = variants[0]
+        if len(variants) > 1:
+            # Part of the steps tells the best few apart; the best one is then trained in full.
+            few = max(min(self.steps, LEAST_STEPS), self.steps // SCREEN)
+            screened = [(train_plan(v, self.rows, few, first)[0], v) for v in variants]
+            chosen = max(screened, key=lambda pair: pair[0])[1]
+        top = self._score(chosen, first)
         usual = float(np.mean([s if math.isfinite(s) else 0.0 for s in self.best]))
         # What is plainly wrong is put right even where that alone does not help yet.
         needed = remedy == "head" and top >= usual - self.margin
