@@ -126,7 +126,7 @@ def test_symmetry_is_of_hidden_layers() -> None:
 
 def test_a_layer_that_was_spoilt_is_named() -> None:
     sw.manual_seed(2)
-    for what, verdict in (("dead", "dying_relu"), ("small", "vanishing")):
+    for what, verdict in (("dead", "dying_relu"), ("small", "forward_collapse")):
         model = chain([6, *[32] * 5, 3], nn.ReLU)
         with sw.no_grad():
             if what == "dead":
