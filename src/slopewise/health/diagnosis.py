@@ -293,7 +293,9 @@ def _check_chain(readings: Readings, searching: bool = False) -> list[Finding]:
             )
         # Outputs that start far from guessing: weights drawn too large.
         if head.metric == "accuracy" and 1 < head.left < math.inf:
-            strength = math.log(head.left) / math.log(FAR)
+            # A squared error of outputs of size 1 is some times that of guessing as it is.
+            logits = math.isfinite(head.sure) and head.sure < head.exact
+            strength = math.log(head.left) / math.log(FAR if logits else SIZE)
             layer, letter, cause = _grown(readings.factors)
             shown = {**shown, "left": head.left}
             found.append(Finding("exploding", cause, layer, letter, 100.0, shown, (
