@@ -95,7 +95,7 @@ def _step(model: Any, loss_fn: Callable[[Any, Any], Any], x: Any, y: Any, opt: A
 
     def closure() -> Any:
         opt.zero_grad()
-        loss = loss_fn(_first(model(x)), y)
+        loss = loss_fn(model(x), y)
         loss.backward()
         seen.append(float(loss))
         return loss
@@ -126,9 +126,9 @@ def look(model: Any, loss_fn: Callable[[Any, Any], Any], whole: Batch) -> tuple[
             module.training = mode
     try:
         with sw.no_grad():
-            output = _first(model(whole[0]))
+            output = model(whole[0])
             loss = float(loss_fn(output, whole[1]))
-        return loss, rate(np.asarray(output, float), np.asarray(whole[1]))[1]
+        return loss, rate(np.asarray(_first(output), float), np.asarray(whole[1]))[1]
     finally:
         for module, mode in modes:
             module.training = mode
@@ -174,7 +174,7 @@ def _gradient_at(
         p._value[...] = value + part.astype(value.dtype)
         p.grad = None
         place += value.size
-    loss_fn(_first(model(batch[0])), batch[1]).backward()
+    loss_fn(model(batch[0]), batch[1]).backward()
     return np.concatenate([
         np.ravel(p.grad._value).astype(float) if p.grad is not None else np.zeros(p.numel())
         for p in parameters
