@@ -264,7 +264,7 @@ from slopewise._transform.vmap import vmap
 from slopewise.tensor import Tensor
 
 if TYPE_CHECKING:
-    from slopewise import examples, explain, linalg, nn, optim, report, train, utils
+    from slopewise import examples, explain, health, linalg, nn, optim, report, train, utils
     from slopewise.explain.formula import parse
     from slopewise.nn.serialization import load, save
 
@@ -285,7 +285,7 @@ int32 = int = _DTYPES["int32"]
 int64 = long = _DTYPES["int64"]
 bool = _DTYPES["bool"]
 
-_LAZY = ("examples", "explain", "linalg", "nn", "optim", "report", "train", "utils")
+_LAZY = ("examples", "explain", "health", "linalg", "nn", "optim", "report", "train", "utils")
 _ELSEWHERE = {"save": "nn.serialization", "load": "nn.serialization", "parse": "explain.formula"}
 
 
@@ -407,6 +407,7 @@ __all__ = [
     "grad",
     "gradcheck",
     "gt",
+    "health",
     "hessian",
     "hypot",
     "index_add",

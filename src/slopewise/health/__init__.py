@@ -4,8 +4,32 @@ Invariant: a network is measured without being changed. It is separate because t
 of it.
 """
 
+from slopewise.health.curing import Cure, Trial, cure
+from slopewise.health.diagnosis import diagnose
+from slopewise.health.examination import Examination
+from slopewise.health.examining import examine
+from slopewise.health.finding import Finding
 from slopewise.health.measure import Factor, measure
 from slopewise.health.probe import record_batch
+from slopewise.health.readings import Head, Inputs, Readings, Trajectory, read
 from slopewise.health.record import Call, Record
 
-__all__ = ["Call", "Factor", "Record", "measure", "record_batch"]
+__all__ = [
+    "Call",
+    "Cure",
+    "Examination",
+    "Factor",
+    "Finding",
+    "Head",
+    "Inputs",
+    "Readings",
+    "Record",
+    "Trajectory",
+    "Trial",
+    "cure",
+    "diagnose",
+    "examine",
+    "measure",
+    "read",
+    "record_batch",
+]

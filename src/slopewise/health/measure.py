@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from slopewise.health.record import Call, Record
+from slopewise.health.steps import measure_steps
 
 LETTERS = {"activation": "A", "norm": "N", "weights": "M"}
 """Kinds of call, each with the letter of its factor; others have a measured ratio of their own."""
@@ -49,7 +50,10 @@ class Factor:
     forward : dict of str to float
         Of the output: rms, mean, std, and `spread`, how much of it depends on the sample.
     weights : dict of str to float
-        Of the weight's gradient: norm, rho, and the smallest and largest singular value.
+        Norms of the weight and of its gradient, rho, the smallest and largest singular value, the
+        number of rows, and how unlike each other rows and their gradients are.
+    steps : list of dict of str to float
+        Of a recurrent layer: A, M and the gradient's norm at each time step.
     """
 
     name: str
@@ -63,6 +67,7 @@ class Factor:
     parts: dict[str, float] = field(default_factory=dict[str, float])
     forward: dict[str, float] = field(default_factory=dict[str, float])
     weights: dict[str, float] = field(default_factory=dict[str, float])
+    steps: list[dict[str, float]] = field(default_factory=list["dict[str, float]"])
 
     @property
     def ratio(self) -> float:
@@ -91,7 +96,44 @@ def measure(record: Record) -> list[Factor]:
     >>> [(f.letter, abs(f.formula - f.measured) < 1e-6) for f in measure(record)]
     [('M', True), ('A', True), ('M', True)]
     """
-    return [measure_call(call) for call in record.calls]
+    found = [measure_call(call) for call in record.calls]
+    for i, call in enumerate(record.calls):
+        if call.kind == "add" and call.grad_y is not None:
+            _measure_shares(record, i, found[i])
+    return found
+
+
+def _measure_shares(record: Record, place: int, found: Factor) -> None:
+    """Return what each way into a sum hands back of the gradient where the ways part.
+
+    The way past a block hands back g itself, the block what it makes of g: the shares are the
+    products with their sum over its square, and sum to 1.
+    """
+    call = record.calls[place]
+    inner = [s for s in call.sources if s >= 0]
+    for way in inner:
+        start = _find_fork(record, way, set(inner) - {way})
+        if start is None:
+            continue
+        whole, past = record.calls[start].grad_y, call.grad_y
+        if whole is None or past.shape != whole.shape or not np.any(whole):
+            continue
+        size = float(np.sum(whole**2))
+        found.parts["past"] = float(np.sum(past * whole)) / size
+        found.parts["through"] = float(np.sum((whole - past) * whole)) / size
+        return
+
+
+def _find_fork(record: Record, place: int, others: set[int]) -> int | None:
+    """Go back from a call along single sources to one that another way into the sum starts at."""
+    while place >= 0:
+        sources = record.calls[place].sources
+        if len(sources) != 1:
+            return None
+        place = sources[0]
+        if place in others:
+            return place
+    return None
 
 
 def measure_call(call: Call) -> Factor:
@@ -102,11 +144,15 @@ def measure_call(call: Call) -> Factor:
         found.measured = found.grad_in / found.grad_out
     if call.y is not None and call.y.dtype.kind == "f":
         found.forward = _describe(call.y)
+    if call.kind == "activation" and call.slope is not None:
+        _describe_slopes(call, found)
     formula = _FORMULAS.get(call.kind)
     if formula is not None and call.grad_y is not None and found.grad_out > 0:
         formula(call, found)
     if call.kind == "weights":
         _measure_weights(call, found)
+    elif call.kind == "recurrent":
+        found.steps = measure_steps(call)
     return found
 
 
@@ -139,15 +185,22 @@ def _measure_activation(call: Call, found: Factor) -> None:
     """A: the norm of slope times gradient over that of the gradient."""
     if call.slope is None:
         return
+    found.formula = _norm(call.slope * call.grad_y) / found.grad_out
+
+
+def _describe_slopes(call: Call, found: Factor) -> None:
+    """Shares of slopes that are flat or none, which need no gradient to be seen."""
     slope = call.slope
-    found.formula = _norm(slope * call.grad_y) / found.grad_out
     steepest = float(np.max(np.abs(slope), initial=0.0))
     bound = max(steepest, _STEEPEST.get(call.type.lower(), 1.0))
     found.parts["saturated"] = float(np.mean(np.abs(slope) < SATURATED * bound))
     # A unit is dead when it has no slope for any sample.
     by_unit = np.abs(slope).reshape(len(slope), -1).max(axis=0)
     found.parts["dead"] = float(np.mean(by_unit == 0))
+    found.parts["live"] = float(np.sum(by_unit > 0))
     found.parts["bound"] = bound
+    # 0 where all slopes are the same, as in the straight part of an activation.
+    found.parts["bend"] = float(np.std(slope) / max(float(np.sqrt(np.mean(slope**2))), 1e-300))
     found.parts["mean_slope"] = float(np.sqrt(np.mean(slope**2)))
 
 
@@ -217,13 +270,29 @@ def _measure_product(call: Call, found: Factor) -> None:
         found.parts["alignment"] = found.formula / scale
 
 
+def _differ(weight: Any) -> float:
+    """Return how unlike each other the rows are: 0 where all are the same."""
+    size = _norm(weight)
+    return _norm(weight - weight.mean(axis=0)) / size if size > 0 else 0.0
+
+
 def _measure_weights(call: Call, found: Factor) -> None:
     """The weight's gradient: its norm is that of g times that of h times rho."""
+    weight = call.parameters.get("weight")
+    if weight is None:
+        return
+    found.weights["norm"] = _norm(weight)
+    found.weights["rows"] = float(len(weight))
+    found.weights["scale"] = _norm(weight) / math.sqrt(len(weight))
+    several = len(weight) > 1 and call.type != "Embedding"
+    if several:
+        found.weights["unlike"] = _differ(weight)
     grad = call.grads.get("weight")
     if grad is None:
         return
     found.weights["grad"] = _norm(grad)
-    found.weights["norm"] = _norm(call.parameters["weight"])
+    if several:
+        found.weights["unlike_grad"] = _differ(grad)
     sizes = found.grad_out * _norm(call.x) if call.x is not None else math.nan
     if sizes and math.isfinite(sizes):
         found.weights["rho"] = found.weights["grad"] / sizes

@@ -10,6 +10,7 @@ a probe of their own that fills the same record.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,8 @@ import slopewise as sw
 from slopewise import nn
 from slopewise._core.graph import Node
 from slopewise._transform.gradients import jvp
-from slopewise.errors import UsageError
+from slopewise.errors import SlopewiseError, UsageError
+from slopewise.health.heads import make_trials, name_last
 from slopewise.health.record import Call, Record
 from slopewise.tensor import Tensor
 
@@ -77,7 +79,7 @@ def record_batch(model: Any, loss_fn: Callable[[Any, Any], Any], x: Any, y: Any)
     ['weights', 'activation', 'weights']
     """
     dtype = next((p.dtype for p in model.parameters()), sw.get_default_dtype())
-    x, y = (_as_tensor(value, dtype) for value in (x, y))
+    x, y = (as_tensor(value, dtype) for value in (x, y))
     buffers = [(b, np.array(b._value)) for _, b in model.named_buffers()]
     random = sw.get_rng_state()
     watch = _Watch(model)
@@ -87,7 +89,9 @@ def record_batch(model: Any, loss_fn: Callable[[Any, Any], Any], x: Any, y: Any)
             loss = loss_fn(output, y)
             if not isinstance(loss, Tensor) or loss.numel() != 1:
                 raise UsageError("health: loss_fn must return a Tensor of one number.")
-            return watch.finish(x, y, output, loss)
+            record = watch.finish(x, y, output, loss)
+        record.trials = _try_outputs(record, output, loss_fn, y)
+        return record
     finally:
         watch.remove()
         sw.set_rng_state(random)
@@ -95,11 +99,26 @@ def record_batch(model: Any, loss_fn: Callable[[Any, Any], Any], x: Any, y: Any)
             buffer._value[...] = kept
 
 
-def _as_tensor(value: Any, dtype: Any) -> Any:
+def as_tensor(value: Any, dtype: Any) -> Any:
     """Return a batch as a tensor, floats in the model's dtype."""
     tensor = value if isinstance(value, Tensor) else sw.tensor(np.asarray(value))
     floats = np.dtype(tensor.dtype).kind == "f"
     return tensor.detach().to(dtype) if floats else tensor.detach()
+
+
+def _try_outputs(record: Record, output: Any, loss_fn: Any, y: Any) -> dict[str, float]:
+    """Return the losses of other outputs than the model's."""
+    if isinstance(output, tuple):
+        return {}
+    last = name_last(record)
+    losses: dict[str, float] = {}
+    with sw.no_grad():
+        for name, trial in make_trials(record.output, record.target, last).items():
+            # A loss may refuse what no model gives, such as probabilities above 1.
+            with suppress(SlopewiseError, ValueError, ArithmeticError):
+                given = sw.tensor(np.ascontiguousarray(trial)).to(output.dtype)
+                losses[name] = float(loss_fn(given, y))
+    return losses
 
 
 class _Watch:
@@ -172,7 +191,6 @@ class _Watch:
         # The tape is kept: what ran between layers is read off it afterwards.
         found = sw.autograd.grad(loss, wanted, retain_graph=True, allow_unused=True)
         grads = {id(t): g for t, g in zip(wanted, found, strict=True)}
-        names = {id(p): name for name, p in parameters}
         for i, call in enumerate(self.calls):
             call.x, call.y = _array(self.given[i]), _array(self.outputs[i])
             call.grad_x = _array(grads.get(id(self.inputs[i])))
@@ -182,16 +200,27 @@ class _Watch:
                 grad = grads.get(id(p))
                 if grad is not None:
                     call.grads[name] = _array(grad)
-            if call.kind == "activation":
+            if call.kind == "block" and not call.parameters:
+                self._read_function(i)
+            elif call.kind == "activation":
                 call.slope = _find_slope(self.modules[i], call.x, self.given[i].dtype)
-        del names
-        calls = self._link(x)
+        calls = self._link(x, logits, _array(grads.get(id(logits))))
         return Record(calls, float(loss), _array(logits), _array(grads.get(id(logits))),
                       _array(x), _array(y))  # fmt: skip
 
+    def _read_function(self, i: int) -> None:
+        """Tell an activation that someone wrote from other layers, by what it ran."""
+        own, result, call = self.inputs[i], self.outputs[i], self.calls[i]
+        if not isinstance(own, Tensor) or own.shape != result.shape:
+            return
+        chain, sources = _walk_back(result, {id(own._edge): 0})
+        if chain and sources == [0] and all(_is_pointwise(node) for node in chain):
+            call.kind = "activation"
+            call.slope = _find_chain_slope(chain, call.x)
+
     # --- what runs between two layers ---
 
-    def _link(self, x: Any) -> list[Call]:
+    def _link(self, x: Any, output: Any, grad_output: Any) -> list[Call]:
         """Return the calls with the functions between them, each with where it comes from."""
         known: dict[int, int] = {id(x): -1}
         edges: dict[int, int] = {}
@@ -206,6 +235,9 @@ class _Watch:
                 edges[id(given._edge)] = known[id(given)]
             listed.append(call)
             known[id(self.outputs[i])] = edges[id(self.outputs[i]._edge)] = len(listed) - 1
+        if id(output) not in known and isinstance(output, Tensor):
+            end = Call("output", "block", "", x=_array(output), grad_x=grad_output)
+            _insert(output, edges, listed, end)
         return listed
 
 
@@ -220,7 +252,7 @@ def _insert(given: Any, edges: dict[int, int], listed: list[Call], after: Call) 
     if len(sources) == 1 and sources[0] >= 0:
         source = listed[sources[0]]
         made.x, made.grad_x = source.y, source.grad_y
-        if all(node.primitive.pointwise and len(node.edges) == 1 for node in chain):
+        if all(_is_pointwise(node) for node in chain):
             made.kind = "activation"
             made.type = chain[-1].primitive.name
             made.slope = _find_chain_slope(chain, source.y)
@@ -228,6 +260,10 @@ def _insert(given: Any, edges: dict[int, int], listed: list[Call], after: Call) 
         made.kind = "add"
     listed.append(made)
     return (len(listed) - 1,)
+
+
+def _is_pointwise(node: Node) -> bool:
+    return node.primitive.pointwise and len(node.edges) == 1
 
 
 def _walk_back(given: Any, edges: dict[int, int]) -> tuple[list[Node], list[int]]:
@@ -269,7 +305,7 @@ def _find_chain_slope(chain: list[Node], x: Any) -> Any:
 
 def _read_settings(module: Any) -> dict[str, Any]:
     names = ("eps", "normalized_shape", "num_groups", "stride", "padding", "kernel_size", "groups",
-             "inplace", "p")  # fmt: skip
+             "inplace", "p", "batch_first", "nonlinearity")  # fmt: skip
     settings = {name: getattr(module, name) for name in names if hasattr(module, name)}
     settings["training"] = bool(module.training)
     for name in ("running_mean", "running_var"):

@@ -67,6 +67,8 @@ class Record:
     output, grad_output : ndarray
         What the model gave, and the gradient in it.
     input, target : ndarray
+    trials : dict of str to float
+        Losses of the outputs of `heads.make_trials`, where the loss takes them.
     """
 
     calls: list[Call]
@@ -75,3 +77,4 @@ class Record:
     grad_output: Any
     input: Any
     target: Any
+    trials: dict[str, float] = field(default_factory=dict[str, float])
