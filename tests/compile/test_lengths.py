@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import slopewise as sw
-from slopewise._compile import assembly, emit, lowering, memory
+from slopewise._compile import assembly, lowering, memory, nest
 
 
 @pytest.fixture(autouse=True)
@@ -59,7 +59,7 @@ def test_functions_that_are_called_give_the_same_bits(
     x = np.linspace(-2.0, 2.0, size)
     made: list[bytes] = []
     for crowd in (0, 1 << 30):
-        monkeypatch.setattr(emit, "CROWD", crowd)
+        monkeypatch.setattr(nest, "CROWD", crowd)
         gradient = sw.compile(sw.grad(lambda x, a: formula(x, a).sum(), (0, 1)))
         slopes = gradient(x, 0.7)
         made.append(b"".join(np.asarray(s).tobytes() for s in slopes))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import slopewise as sw
-from slopewise._compile import emit
+from slopewise._compile import nest
 from slopewise._compile.jit import vector_bytes
 from slopewise._compile.program import Executable
 from slopewise._core.aval import Aval
@@ -118,7 +118,7 @@ def test_gradients_and_the_other_way_give_the_same(monkeypatch: pytest.MonkeyPat
     slope = sw.grad(loss, (0, 1))
     x, y = pair(50)
     short = sw.compile(slope)(x, y)
-    monkeypatch.setattr(emit, "LENGTHY", 10**9)
+    monkeypatch.setattr(nest, "LENGTHY", 10**9)
     long = sw.compile(slope)(x, y)
     for a, b in zip(short, long, strict=True):
         np.testing.assert_array_equal(a, b)
@@ -127,5 +127,5 @@ def test_gradients_and_the_other_way_give_the_same(monkeypatch: pytest.MonkeyPat
 def test_the_code_is_written_once(monkeypatch: pytest.MonkeyPatch) -> None:
     x, y = pair(50)
     once = len(build(lengthen, x, y).program.ir.splitlines())
-    monkeypatch.setattr(emit, "LENGTHY", 10**9)
+    monkeypatch.setattr(nest, "LENGTHY", 10**9)
     assert once < 0.7 * len(build(lengthen, x, y).program.ir.splitlines())

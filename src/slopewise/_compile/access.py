@@ -14,6 +14,7 @@ import numpy as np
 
 from slopewise._compile.builder import BOOL, INT64, Builder, Register, type_of
 from slopewise._compile.loops import Axis, Buffer, Index, Term, linearise, walk
+from slopewise._compile.squares import find_windows, turn
 from slopewise._compile.steps import Fold, Kernel, Store
 
 Combine = Callable[[Register, Register], Register]
@@ -367,25 +368,9 @@ class Accesses:
             pointer = b.address(self.address(buffer), at, buffer.dtype)
             row = b.load(type_of(buffer.dtype, width), pointer)
             rows.append(row if width == lanes else b.widen(row, lanes, 0.0))
-        made = self.turn(rows, lanes)
+        made = turn(b, rows, lanes)
         self.scopes[-1][key] = made
         return made
-
-    def turn(self, rows: Sequence[Register], lanes: int) -> list[Register]:
-        """Return the columns of a square: halves are exchanged at distance 1, 2, 4, ..."""
-        current = list(rows)
-        distance = 1
-        while distance < lanes:
-            for i in range(lanes):
-                if i & distance:
-                    continue
-                x, y = current[i], current[i + distance]
-                low = [k if not k & distance else lanes + k - distance for k in range(lanes)]
-                high = [k + distance if not k & distance else lanes + k for k in range(lanes)]
-                current[i] = self.b.shuffle(x, y, low)
-                current[i + distance] = self.b.shuffle(x, y, high)
-            distance *= 2
-        return current
 
     def _pick(self, base: str, start: Any, stride: int, lanes: int, dtype: Any) -> Register:
         """Load a few strided elements one by one."""
@@ -514,42 +499,3 @@ class Accesses:
             if combine is not None:
                 one = combine(b.load(one.type, pointer), one)
             b.store(one, pointer)
-
-
-def find_runs(listed: list[tuple[int, Any]], lanes: int) -> list[list[Any]]:
-    """Return runs of what lies at consecutive places, of half as many as lanes up to as many.
-
-    Examples
-    --------
-    >>> find_runs([(4, "e"), (2, "c"), (3, "d"), (9, "j")], 4)
-    [['c', 'd', 'e']]
-    """
-    found: list[list[Any]] = []
-    run: list[Any] = []
-    last = 0
-    for place, each in sorted(listed, key=lambda x: x[0]):
-        if run and (place != last + 1 or len(run) == lanes):
-            found.append(run)
-            run = []
-        run.append(each)
-        last = place
-    return [r for r in [*found, run] if 2 * len(r) >= lanes]
-
-
-def find_windows(listed: list[tuple[int, Any]], lanes: int) -> list[list[tuple[int, Any]]]:
-    """Return what lies so near that a vector spans it, half as many as lanes at least.
-
-    Examples
-    --------
-    >>> find_windows([(0, "a"), (9, "j"), (3, "d"), (1, "b")], 4)
-    [[(0, 'a'), (1, 'b'), (3, 'd')]]
-    """
-    found: list[list[tuple[int, Any]]] = []
-    left = sorted(listed, key=lambda x: x[0])
-    while left:
-        window = [x for x in left if x[0] < left[0][0] + lanes]
-        enough = 2 * len(window) >= lanes
-        if enough:
-            found.append(window)
-        left = left[len(window) if enough else 1 :]
-    return found
