@@ -24,6 +24,13 @@ def test_several_variables(capsys: pytest.CaptureFixture[str]) -> None:
     assert "H = [ 2x  2w ]" in capsys.readouterr().out
     assert run(["derive", "w^2 x", "--wrt", "w", "--order", "2"]) == 0
     assert "∂^2f/∂w∂w = 2x" in capsys.readouterr().out
+    assert run(["derive", "w x y", "--wrt", "y, w", "--at", "w=1,x=2,y=3"]) == 0
+    said = capsys.readouterr().out
+    assert "∇f = (w·x, x·y)" in said and "∇f = (2, 6)" in said
+    assert run(["derive", "w^2 x y", "--wrt", "w,x", "--order", "2"]) == 0
+    assert "H = [ 2x·y  2w·y ]" in capsys.readouterr().out
+    assert run(["derive", "w x", "--wrt", "w,w"]) == 2
+    assert run(["derive", "w x", "--wrt", "w,z"]) == 2
 
 
 def test_matrices(capsys: pytest.CaptureFixture[str]) -> None:
@@ -45,6 +52,17 @@ def test_files(tmp_path: Path, form: str) -> None:
     assert "합성함수의 미분법" in text
     assert text.startswith("<!doctype html>") == (form == "html")
     assert [path.name for path in tmp_path.iterdir()] == ["derivation"]
+
+
+def test_a_formula_may_begin_with_minus(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["derive", "-x^2 + 1", "--at", "x=3"]) == 0
+    assert "f'(3) = -6" in capsys.readouterr().out
+    assert run(["limit", "-x", "--at", "x=-1"]) == 0
+    assert run(["descend", "-exp(-w^2)", "--from", "w=1", "--steps", "3"]) == 0
+    capsys.readouterr()
+    for lang in ("en", "ko"):
+        assert run(["derive", "x", "--ordr", "2", "--lang", lang]) == 2
+        assert "--order" in capsys.readouterr().err
 
 
 def test_hints_and_steps(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,6 +6,7 @@ The test compares them. The examples are the lecture's own and one for each fami
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,16 +33,60 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "matrices": {"f": "mean((sigmoid(X @ w + b) - y)^2)", "wrt": ["w", "b"]},
     "softmax": {"f": "-mean(y log_softmax(X @ W + b))", "wrt": ["W", "b"]},
     "logits": {"f": "sum(softmax(z) c)", "wrt": "z", "shapes": {"z": "k", "c": "k"}},
+    "softmax_vector": {"f": "softmax(z)"},
+    "quadratic_form": {"f": "x @ (A @ x)", "wrt": "x"},
     "inverse": {"f": "atan(x) + asin(x/2) + tanh(x)", "at": {"x": 1}},
 }  # fmt: skip
+
+
+def tell_chain() -> Any:
+    """The lecture's chain of sigmoids, each at 0, where its slope is a quarter."""
+    x = sw.tensor(0.0, dtype=sw.float64, requires_grad=True)
+    first = sw.sigmoid(x)
+    second = sw.sigmoid(first - 0.5)
+    L = sw.sigmoid(second - 0.5)
+    return sw.explain.backprop(L)
+
+
+def tell_loss() -> Any:
+    """The lecture's first cell."""
+    w = sw.tensor(4.0, requires_grad=True)
+    L = (w - 3) ** 2
+    return sw.explain.backprop(L)
+
+
+ACCOUNTS: dict[str, Callable[[], Any]] = {
+    "average_3_to_4": lambda: sw.explain.limit("(w-3)^2", {"w": 3}, h=[1]),
+    "limit_at_4": lambda: sw.explain.limit("(w-3)^2", {"w": 4}),
+    "limit_at_3": lambda: sw.explain.limit("(w-3)^2", {"w": 3}),
+    "backprop_loss": tell_loss,
+    "backprop_chain": tell_chain,
+    "descend_oscillates": lambda: sw.explain.descend("(w-3)^2", {"w": 4}, 1.0, "sgd", 4),
+    "descend_best": lambda: sw.explain.descend("(w-3)^2", {"w": 4}, 0.5, "sgd", 4),
+    "descend_slowly": lambda: sw.explain.descend("(w-3)^2", {"w": 4}, 0.1, "sgd", 60),
+    "descend_diverges": lambda: sw.explain.descend("(w-3)^2", {"w": 4}, 1.1, "sgd", 30),
+    "descend_exp": lambda: sw.explain.descend("exp(w)", {"w": 4}, 1.0, "sgd", 5),
+    "descend_line": lambda: sw.explain.descend("w", {"w": 4}, 1.0, "sgd", 30),
+    "tangents": lambda: sw.explain.explore_tangents("(w-3)^2", [4, 3]),
+    "explore_exp": sw.explain.explore_exp,
+    "explore_sigmoid": sw.explain.explore_sigmoid,
+    "explore_slopes": sw.explain.explore_slopes,
+    "explore_depth": sw.explain.explore_depth,
+    "explore_softmax": lambda: sw.explain.explore_softmax([1, 2, 3]),
+    "activation_tanh": lambda: sw.explain.explore_activation("Tanh"),
+}
+"""What is told as paragraphs and tables; each also draws a picture."""
 
 
 def read_examples() -> dict[str, str]:
     """Return every example's reading by the name of its file."""
     found: dict[str, str] = {}
-    for name, given in EXAMPLES.items():
-        make = getattr(sw.explain, name if name in ("gradient", "hessian") else "derivation")
-        explanation = make(**given)
+    for name in (*EXAMPLES, *ACCOUNTS):
+        if name in ACCOUNTS:
+            explanation = ACCOUNTS[name]()
+        else:
+            make = getattr(sw.explain, name if name in ("gradient", "hessian") else "derivation")
+            explanation = make(**EXAMPLES[name])
         for form, ending in FORMATS.items():
             for lang in ("en", "ko"):
                 found[f"{name}.{lang}.{ending}"] = getattr(explanation, form)(lang) + "\n"

@@ -133,6 +133,13 @@ def test_drawings() -> None:
     assert "●" in two.sketch() and not three.sketch()
 
 
+def test_a_picture_keeps_to_the_losses_of_the_path() -> None:
+    # e^w reaches 7e8 within the window; drawn whole, a path from 55 to 0 would be a flat line.
+    curve = descend("e^w", 4, 1.0, steps=3).picture().figure.axes[0]
+    bottom, top = curve.get_ylim()
+    assert bottom < 0 and 54.6 < top < 100
+
+
 def test_refusals() -> None:
     for lr in (0, -1, math.nan, math.inf):
         with pytest.raises(SpokenError, match="learning rate"):

@@ -39,6 +39,17 @@ def test_words_and_pictures(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ALL)
+def test_particles_never_touch_a_formula(name: str) -> None:
+    text = ALL[name](lang="ko").text()
+    assert not re.findall(r".{8}[A-Za-z)](?:을|를|이|가|은|는|와|과|로|만|이므로)(?!름).{4}", text)
+
+
+def test_powers_are_raised_on_pages() -> None:
+    page = explore_exp().html()
+    assert "x<sup>2</sup>" in page and "^" not in page
+
+
+@pytest.mark.parametrize("name", ALL)
 def test_korean_has_no_english_words(name: str) -> None:
     text = ALL[name](lang="ko").text()
     names = {

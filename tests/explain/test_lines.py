@@ -33,7 +33,9 @@ def test_korean_has_no_english(function: object) -> None:
 @pytest.mark.parametrize("lang", ["en", "ko"])
 def test_html_is_well_formed(function: object, lang: str) -> None:
     found = sw.explain.derivation(function, lang=lang)
-    ElementTree.fromstring(found._repr_html_().replace("&#8290;", "·"))
+    root = ElementTree.fromstring(found._repr_html_().replace("&#8290;", "·"))
+    # Lists hold items, and nested lists stand inside of them.
+    assert {child.tag for parent in root.iter("ul") for child in parent} == {"li"}
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)

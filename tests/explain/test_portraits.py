@@ -7,6 +7,7 @@ import math
 import mpmath as mp
 import pytest
 
+import slopewise as sw
 from slopewise.errors import SpokenError
 from slopewise.explain.portraits import explore_tangents
 from slopewise.explain.sketch import find_view
@@ -22,8 +23,17 @@ def test_tangents_against_mpmath() -> None:
 
 
 def test_tangent_lines_read_back() -> None:
-    text = explore_tangents("(w-3)^2", [4, -1, 0]).text()
-    assert "2·(w - 4) + 1" in text and "-8·(w + 1) + 16" in text and "-6·w + 9" in text
+    (table,) = (part for part in explore_tangents("(w-3)^2", [4, -1, 0, 3, 3.5]).tell("en")
+                if not isinstance(part, str))  # fmt: skip
+    lines = [row[-1] for row in table.rows]
+    assert lines == ["2(w - 4) + 1", "-8(w + 1) + 16", "-6w + 9", "0", "(w - 3.5) + 0.25"]
+    for at, line in zip([4, -1, 0, 3, 3.5], lines, strict=True):
+        formula = sw.parse(line)
+        for w in (-2.0, 0.3, 5.0):
+            values = {"w": w} if formula.names else {}
+            assert float(formula(**values)) == pytest.approx(
+                (at - 3) ** 2 + 2 * (at - 3) * (w - at)
+            )
 
 
 @pytest.mark.parametrize(

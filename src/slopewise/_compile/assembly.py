@@ -15,7 +15,7 @@ from slopewise._compile.builder import BOOL, Builder, Module, Register, literal,
 from slopewise._compile.emit import KernelEmitter
 from slopewise._compile.interrupts import LONG, PERIOD, write_watch
 from slopewise._compile.jit import ENTRY
-from slopewise._compile.loops import Axis, Buffer, Index, walk
+from slopewise._compile.loops import Axis, Buffer, Index, linearise, walk
 from slopewise._compile.memory import ON_STACK
 from slopewise._compile.regions import time_of
 from slopewise._compile.steps import Branch, Call, Kernel, Loop, Product, Region, Words
@@ -263,20 +263,21 @@ class Assembler:
         else:
             self._hand_out(step)
         self.counters[step.part] = str(step.part.size - 1)
+        self.counters[step.slot] = "0"
         self._steps(step.rest)
-        del self.counters[step.part]
+        del self.counters[step.part], self.counters[step.slot]
 
-    def _part(self, step: Region, first: Any, last: Any, part: str = "0") -> None:
+    def _part(self, step: Region, first: Any, last: Any, part: str = "0", slot: str = "0") -> None:
         """Write the chunks of one part."""
         b = self.b
-        self.counters[step.part] = part
+        self.counters[step.part], self.counters[step.slot] = part, slot
         self._steps(step.begin)
         start, stop = (b.index_mul(place, step.chunk) for place in (first, last))
         with b.loop(start, stop, step.chunk) as counter:
             self.counters[step.row] = counter
             self._steps(step.body)
             del self.counters[step.row]
-        del self.counters[step.part]
+        del self.counters[step.part], self.counters[step.slot]
 
     def _take(self, slot: int, name: str, kind: str) -> None:
         """Read a word that the caller of a part's function left for it."""
@@ -292,8 +293,8 @@ class Assembler:
         b, pointers, handed, counters = self.b, self.pointers, self.handed, self.counters
         name = f"part_{self.count}"
         self.b = Builder(
-            self.module, name, [("ptr", "context"), ("i64", "part")], linkage="internal",
-            attributes="nounwind",
+            self.module, name, [("ptr", "context"), ("i64", "part"), ("i64", "slot")],
+            linkage="internal", attributes="nounwind",
         )  # fmt: skip
         self.pointers, self.handed, self.counters = {}, [], {}
         self._take(0, "%status", "ptr")
@@ -306,7 +307,7 @@ class Assembler:
         for place in ("%part", self.b.pointer("add i64 %part, 1")):
             product = self.b.index_mul(place, step.chunks)
             ends.append(self.b.pointer(f"udiv i64 {product}, {step.part.size}"))
-        self._part(step, *ends, part="%part")
+        self._part(step, *ends, part="%part", slot="%slot")
         self.b.finish("ret void")
         needed = self.handed
         self.b, self.pointers, self.handed, self.counters = b, pointers, handed, counters
@@ -340,7 +341,7 @@ class Assembler:
         b.branch(Register(b.pointer(f"icmp eq ptr {threads}, null"), type_of(BOOL)), alone, many)
         b.open_block(alone)
         with b.loop(0, "%count") as part:
-            b.write(f"call void %function(ptr %context, i64 {part})")
+            b.write(f"call void %function(ptr %context, i64 {part}, i64 0)")
         b.jump(end)
         b.open_block(many)
         b.write(f"call void {threads}(ptr {board}, ptr %function, ptr %context, i64 %count)")
@@ -348,13 +349,15 @@ class Assembler:
         b.open_block(end)
         b.finish("ret void")
 
-    def _truth(self, buffer: Buffer) -> Register:
-        return self.b.load(type_of(buffer.dtype), self.address(buffer))
+    def _truth(self, buffer: Buffer, place: Any = 0) -> Register:
+        at = self.b.address(self.address(buffer), place, buffer.dtype)
+        return self.b.load(type_of(buffer.dtype), at)
 
     def _branch(self, step: Branch) -> None:
         b = self.b
         taken, other, end = b.label("taken"), b.label("other"), b.label("joined")
-        b.branch(self._truth(step.condition), taken, other)
+        place = self._offset(linearise(step.at, step.condition.shape)) if step.at else 0
+        b.branch(self._truth(step.condition, place), taken, other)
         b.open_block(taken)
         self._steps(step.taken)
         b.jump(end)

@@ -9,7 +9,7 @@ write code, and only this file knows LLVM's syntax.
 from __future__ import annotations
 
 import struct
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
@@ -576,6 +576,31 @@ class Builder:
         scalar = type_of(x.type.dtype)
         self.module.declare(full, f"declare {scalar.text} @{full}({x.type})")
         return self.name_value(f"call {scalar.text} @{full}({x.type} {x.text})", scalar)
+
+    def across_many(self, fold: Callable[..., Register], rows: Sequence[Register]) -> Register:
+        """Fold the lanes of several vectors at once: the result has a lane for each.
+
+        There are as many as a power of 2, and no more than lanes. Each round folds halves of lanes
+        and puts two vectors into one, so that no lane is idle.
+        """
+        current = list(rows)
+        block = current[0].type.lanes  # lanes that belong to one row
+
+        def halves(x: Register, y: Register, several: bool) -> Register:
+            lanes = x.type.lanes
+            starts = [k * lanes + b for k in range(1 + several) for b in range(0, lanes, block)]
+            low = [s + i for s in starts for i in range(block // 2)]
+            high = [lane + block // 2 for lane in low]
+            return fold(self.shuffle(x, y, low), self.shuffle(x, y, high))
+
+        while len(current) > 1:
+            current = [halves(x, y, True) for x, y in zip(current[::2], current[1::2], strict=True)]
+            block //= 2
+        (found,) = current
+        while block > 1:
+            found = halves(found, found, False)
+            block //= 2
+        return found
 
     def _fold_lanes(self, operation: str, x: Register) -> Register:
         """Fold by halves, so that NaN is handled as `maximum` and `minimum` do."""

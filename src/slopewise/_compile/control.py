@@ -242,4 +242,4 @@ def _cond(scheduler: Scheduler, expression: Expression, outs: list[Buffer]) -> N
             inner.copy(made, target)
         _forget(scheduler, before)
         branches.append(inner.steps)
-    scheduler.add(Branch(condition, *branches))
+    scheduler.add(Branch(condition, branches[0], branches[1]))

@@ -20,6 +20,8 @@ from slopewise._compile.builder import BOOL, INT64, Register, type_of
 from slopewise._compile.loops import COSTS, Axis, Term, walk
 from slopewise._compile.steps import Fold, identity_of
 
+SHORT = 128  # terms of a row's pieces that are written out for several rows
+ACROSS = 3.0  # what adding up the lanes of a vector costs, in loads
 CROWD = 24  # copies of mathematical functions that a kernel writes out; more are called
 
 
@@ -89,6 +91,10 @@ class KernelEmitter(Accesses):
 
     def choose_vector(self) -> None:
         """Choose the axis whose neighbours are neighbours in memory most often."""
+        folds = self.kernel.folds
+        if folds and not self.kernel.stores and not folds[0].operation.startswith("arg"):
+            self.vector = self._choose_fold_vector()
+            return
         best: tuple[float, int] | None = None
         flats = self.accesses()
         scalar_only = any(f.operation.startswith("arg") for f in self.kernel.folds)
@@ -119,6 +125,36 @@ class KernelEmitter(Accesses):
                 best = (score, place)
         if best is not None and best[0] > -2.0:
             self.vector = self.axes[best[1]]
+
+    def _choose_fold_vector(self) -> Axis | None:
+        """Return the axis of a vector with which a point of a fold costs least.
+
+        Loads count at every point and totals once for all that they are folded of, so that lanes of
+        a fold may be added up at the end, but elements that lie apart are not gathered for each.
+        """
+        kernel, lanes = self.kernel, self.lanes_for()
+        terms = walk(kernel.roots())
+        work = sum(t.cost for t in terms if t.kind in ("op", "inside"))
+        loads = [self.flat(*t.data) for t in terms if t.kind == "load"]
+        folded = prod(a.size for a in self.reduced)
+        best: tuple[float, Axis] | None = None
+        for axis in self.axes:
+            if axis.size < 2:
+                continue
+            vectors = -(-axis.size // lanes) / axis.size  # for each point
+            cost = work * vectors
+            for flat in loads:
+                inside = any(axis in self.axes_of(t) for t, _ in flat.computed)
+                k = self.coefficients(flat).get(axis, 0)
+                cost += 0.0 if not inside and not k else vectors if k == 1 and not inside else 1.0
+            for fold in kernel.folds:
+                flat = self.flat(fold.buffer, fold.indices)
+                k = self.coefficients(flat).get(axis, 0)
+                beside = vectors if k == 1 and not flat.computed else 1.0
+                cost += (ACROSS if axis in self.reduced else beside) / folded
+            if best is None or cost <= best[0]:
+                best = (cost, axis)
+        return None if best is None else best[1]
 
     def lanes_for(self) -> int:
         dtypes = {t.dtype for t in walk(self.kernel.roots()) if t.kind != "number"}
@@ -372,13 +408,17 @@ class KernelEmitter(Accesses):
         folds = len(self.kernel.folds)
         registers = 24 if self.b.module.vector_bytes == 64 else 10
         wide = max(1, min(4, registers // folds)) if count <= 24 else 1
-        tile = self._choose_tile(outer)
+        pieces = 1 if self.vector is None else -(-self.vector.size // self.lanes_for())
+        # Sums of a few vectors need no accumulators, and the lanes of several rows fold together.
+        short = along and not inner and pieces <= wide + 1 and pieces * count <= SHORT
+        tile = self._choose_tile(outer) or (self._choose_rows(outer) if short else None)
         rows = 1
         if tile is not None:
             outer.remove(tile)
             wide = min(wide, 4 if registers > 12 else 2)
-            pieces = 1 if self.vector is None else -(-self.vector.size // self.lanes_for())
             rows = max(1, min(tile.size, registers // (max(1, min(wide, pieces)) * folds), 8))
+            if short:
+                rows = min(tile.size, 8)
         self.tile = tile
         cut = self._vector_blocks(wide)
         tiles = [Block(0, 0, 1, ((0, 1),))] if tile is None else blocks(tile.size, 1, rows)
@@ -404,6 +444,15 @@ class KernelEmitter(Accesses):
             if axis.size >= 2 and shared and own:
                 return axis
         return None
+
+    def _choose_rows(self, outer: Sequence[Axis]) -> Axis | None:
+        """Return an axis of results whose lanes are folded together: side by side, if one is."""
+        if self.kernel.stores or not outer or outer[-1].size < 2:
+            return None
+        first = self.kernel.folds[0]
+        places = self.coefficients(self.flat(first.buffer, first.indices))
+        beside = [a for a in outer if places.get(a) == 1 and a.size > 1]
+        return beside[0] if beside else outer[-1]
 
     def _accumulators(
         self, tiles: Sequence[int], pieces: Sequence[Piece]
@@ -474,8 +523,8 @@ class KernelEmitter(Accesses):
 
         self._open(inner, lambda: self._each_block(self.vector, cut, body))
         for k, fold in enumerate(self.kernel.folds):
+            rows: list[dict[int, Register]] = []
             for m in tiles:
-                total: Register | None = None
                 by_lanes: dict[int, Register] = {}
                 for width in widths:
                     place, start = memory[k, m, width]
@@ -484,11 +533,58 @@ class KernelEmitter(Accesses):
                     by_lanes[width[1]] = (
                         part if old is None else self._combine(fold.operation, old, part)
                     )
-                for part in by_lanes.values():
-                    one = self.b.across(fold.operation, part)
-                    total = one if total is None else self._combine(fold.operation, total, one)
-                assert total is not None
-                self._finish(fold, total, m, NO_PIECE)
+                rows.append(by_lanes)
+            self._finish_rows(fold, tiles, rows)
+
+    def _finish_rows(
+        self, fold: Fold, tiles: Sequence[int], rows: Sequence[dict[int, Register]]
+    ) -> None:
+        """Fold the lanes of rows of a tile, as many together as lanes allow, and store them."""
+        at = 0
+        combine = partial(self._combine, fold.operation)
+        while at < len(rows):
+            widest = max(rows[at])
+            several = 1
+            while 2 * several <= min(len(rows) - at, widest) and fold.buffer.dtype.kind == "f":
+                several *= 2
+            if several == 1 or widest & (widest - 1):
+                self._finish(fold, self._fold_row(fold, rows[at]), tiles[at], NO_PIECE)
+                at += 1
+                continue
+            total = self.b.across_many(combine, [r[widest] for r in rows[at : at + several]])
+            if len(rows[at]) > 1:  # what is left of short vectors
+                rest = Register("poison", total.type)
+                for i, row in enumerate(rows[at : at + several]):
+                    part = {n: x for n, x in row.items() if n != widest}
+                    rest = self.b.insert(rest, self._fold_row(fold, part), i)
+                total = combine(total, rest)
+            self._finish_beside(fold, total, tiles[at : at + several])
+            at += several
+
+    def _fold_row(self, fold: Fold, parts: dict[int, Register]) -> Register:
+        total: Register | None = None
+        for part in parts.values():
+            one = self.b.across(fold.operation, part)
+            total = one if total is None else self._combine(fold.operation, total, one)
+        assert total is not None
+        return total
+
+    def _finish_beside(self, fold: Fold, total: Register, tiles: Sequence[int]) -> None:
+        """Store the totals of some rows: as a vector where they lie side by side."""
+        b = self.b
+        flat = self.flat(fold.buffer, fold.indices)
+        beside = not flat.computed and self.tile is not None
+        if not beside or self.coefficients(flat).get(self.tile) != 1:  # type: ignore[arg-type]
+            for i, m in enumerate(tiles):
+                self._finish(fold, b.extract(total, i), m, NO_PIECE)
+            return
+        start, _ = self._scalar_index(flat, tiles[0], NO_PIECE)
+        if b.module.checked:
+            self._check_range(fold.buffer, start, 1, len(tiles), None)
+        pointer = b.address(self.address(fold.buffer), start, fold.buffer.dtype)
+        if fold.onto:
+            total = self._combine(fold.operation, b.load(total.type, pointer), total)
+        b.store(total, pointer)
 
     def _finish(self, fold: Fold, total: Register, m: int, piece: Piece) -> None:
         """Store a fold's total, or combine it with what is there."""

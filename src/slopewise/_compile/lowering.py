@@ -17,6 +17,7 @@ import numpy as np
 from slopewise._compile.assembly import Assembler
 from slopewise._compile.builder import Module
 from slopewise._compile.contents import Contents, Origin, Routine, Space, line_of
+from slopewise._compile.factoring import factor_sums
 from slopewise._compile.jit import vector_bytes
 from slopewise._compile.loops import Buffer, Pool, walk
 from slopewise._compile.memory import lend_outputs, plan
@@ -95,6 +96,7 @@ def write_program(
     kept = {b.number for b in made}
     drop_unread(steps, kept)
     form_regions(steps, pool, kept)
+    factor_sums(steps, pool)
     lend_outputs(steps, made, {b.home.number for b in pool.buffers if b.alias is not None})
     arena_bytes = plan(steps)
     if arena_bytes >= _LARGEST:

@@ -28,6 +28,7 @@ from slopewise._compile.loops import (
     delinearise,
     linearise,
 )
+from slopewise._core.graph import Primitive
 from slopewise._core.rules import Contract, Generate, Pointwise, Reduce
 from slopewise._transform.expression import Expression
 
@@ -85,6 +86,16 @@ FOLDS = {
 
 # Up to how many elements a reduction is written out in place, term by term.
 UNROLLED = 16
+
+
+def apply_body(
+    pool: Pool, primitive: Primitive, operands: tuple[Term, ...], dtype: np.dtype[Any]
+) -> Term:
+    """Return an elementwise primitive without parameters, applied to terms."""
+    lowering = primitive.lowering
+    assert isinstance(lowering, Pointwise)
+    cost = cost_of(primitive.name)
+    return pool.op(primitive.name, lowering.body, operands, {}, dtype, cost)
 
 
 def reduced_axes(expression: Expression) -> tuple[Shape, bool]:

@@ -309,6 +309,7 @@ def _divide_product(step: Product, pool: Pool) -> Any:
         return step
     row = _counter(pool, "row", size - size % chunk - chunk + 1)
     part = _counter(pool, "part", size // chunk)
+    slot = _counter(pool, "slot", size // chunk)
 
     def cut(start: Index, count: int) -> Product:
         moved = [step.x_place[0], step.y_place[0], step.out_place[0]]
@@ -325,7 +326,7 @@ def _divide_product(step: Product, pool: Pool) -> Any:
     left = size % chunk
     rest = [cut(Index(size - left), left)] if left else []
     body = [cut(Index(0, ((row, 1),)), chunk)]
-    return Region([], body, rest, row, part, chunk, size // chunk)
+    return Region([], body, rest, row, part, slot, chunk, size // chunk)
 
 
 def _counter(pool: Pool, name: str, size: int) -> Axis:
@@ -399,6 +400,7 @@ class _Maker:
         self.parts = parts
         row = _counter(self.pool, "row", (chunks - 1) * chunk + 1)
         part = _counter(self.pool, "part", parts)
+        slot = _counter(self.pool, "slot", parts)
         self.small = self._shrink(uses, chunk)
         self.partial = {
             id(f): self.pool.buffer((parts, *f.buffer.shape), f.buffer.dtype, "scratch")
@@ -408,17 +410,25 @@ class _Maker:
         axes: dict[int, Axis] = {}
         begin = [self._set(f, part) for f in folded]
         body = [
-            self._cut(k, a, chunk, Index(0, ((row, 1),)), Index(0, ((part, 1),)), axes)
+            self._cut(
+                k,
+                a,
+                chunk,
+                Index(0, ((row, 1),)),
+                Index(0, ((part, 1),)),
+                Index(0, ((slot, 1),)),
+                axes,
+            )
             for k, a in self.members
         ]
         left = self.rows - chunks * chunk
         rest = [
-            self._cut(k, a, left, Index(self.rows - left), Index(parts - 1), axes)
+            self._cut(k, a, left, Index(self.rows - left), Index(parts - 1), Index(0), axes)
             for k, a in self.members
             if left
         ]
         joined = [self._join(f) for f in folded if parts > 1]
-        return [Region(begin, body, rest, row, part, chunk, chunks), *joined]
+        return [Region(begin, body, rest, row, part, slot, chunk, chunks), *joined]
 
     def _shrink(self, uses: Sequence[dict[int, Use]], chunk: int) -> dict[int, tuple[Buffer, int]]:
         """Return a buffer of a chunk's rows for each one that lives inside the region only."""
@@ -483,7 +493,7 @@ class _Maker:
         return axes, tuple(Index(0) if n == 1 else Index(0, ((next(at), 1),)) for n in shape)
 
     def _cut(
-        self, kernel: Kernel, axis: Axis, size: int, start: Index, part: Index,
+        self, kernel: Kernel, axis: Axis, size: int, start: Index, part: Index, slot: Index,
         axes: dict[int, Axis],
     ) -> Kernel:  # fmt: skip
         """Return a kernel over `size` rows from `start` on."""
@@ -491,7 +501,7 @@ class _Maker:
         if own is None:
             own = axes[size] = _counter(self.pool, "r", size)
         local = Index(0, ((own, 1),)) if size > 1 else Index(0)
-        moved = _Moved(self.pool, axis, start.plus(local), local, part, self)
+        moved = _Moved(self.pool, axis, start.plus(local), local, part, slot, self)
         moved.add(kernel.roots())
         reduced = kernel.reduced
         folded = axis in reduced
@@ -525,13 +535,15 @@ class _Moved:
     """Terms with the axis of the rows replaced by a chunk's own."""
 
     def __init__(
-        self, pool: Pool, axis: Axis, whole: Index, local: Index, part: Index, maker: _Maker
-    ) -> None:
+        self, pool: Pool, axis: Axis, whole: Index, local: Index, part: Index, slot: Index,
+        maker: _Maker,
+    ) -> None:  # fmt: skip
         self.pool = pool
         self.axis = axis
         self.whole = whole  # the row
         self.local = local  # the row within the chunk
         self.part = part
+        self.slot = slot
         self.maker = maker
         self.terms: dict[int, Term] = {}
 
@@ -575,6 +587,6 @@ class _Moved:
         if small is not None:
             fresh, dim = small
             moved = self.maker.arrange([self.index(i) for i in indices], dim, self.local)
-            return fresh, (self.part, *moved) if self.maker.parts > 1 else tuple(moved)
+            return fresh, (self.slot, *moved) if self.maker.parts > 1 else tuple(moved)
         moved = tuple(self.index(i) for i in indices)
         return buffer, (self.part, *moved) if partial else moved

@@ -9,6 +9,7 @@ lie.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from math import prod
 from typing import Any
@@ -17,6 +18,7 @@ import numpy as np
 
 from slopewise._compile.builder import UINT64
 from slopewise._compile.control import schedule_control
+from slopewise._compile.factoring import WORTH, find_factors
 from slopewise._compile.loops import (
     Axis,
     Buffer,
@@ -37,6 +39,7 @@ from slopewise._compile.reading import (
     ContractionPlan,
     Materialise,
     Reader,
+    apply_body,
     number_of_words,
     reduced_axes,
 )
@@ -48,7 +51,7 @@ from slopewise._compile.steps import (
     Words,
 )
 from slopewise._core.rules import Contract, Control, Library, Pointwise, Reduce, View
-from slopewise._ops.arithmetic import add
+from slopewise._ops.arithmetic import add, neg
 from slopewise._transform.expression import Expression, order
 
 MANY = 3  # embeddings that are written piece by piece, not read as a sum
@@ -58,7 +61,22 @@ DEPTH = 40  # how many operations are nested before one gets a buffer (or a regi
 
 _EXACT = {"neg", "abs", "relu", "maximum", "minimum", "where", "alias", "stop_gradient", "copy"}
 
+_PASSED = ("neg", "transpose")  # between a product and a sum over its rows
+
 Box = tuple[tuple[int, int, int], ...]  # start, step and count along each axis
+
+
+@dataclass(frozen=True)
+class SummedProduct:
+    """A product that is needed for a sum over its rows or columns alone.
+
+    `order` says which of the product's axes each axis of the summed operand is.
+    """
+
+    product: Expression
+    plan: ContractionPlan
+    negated: bool
+    order: list[int]
 
 
 class Scheduler:
@@ -118,7 +136,7 @@ class Scheduler:
             return True
         cost, depth = self._cost(expression)
         if isinstance(lowering, (Reduce, Contract)) and cost < 0:
-            return True
+            return not self._is_summed(expression)
         if depth > DEPTH:
             return True
         uses = self.uses.get(expression.number, [])
@@ -132,6 +150,52 @@ class Scheduler:
         if self._is_sought(expression) and not self._is_exact(expression):
             return True
         return len(uses) > 1 and cost > 3.0
+
+    def _is_summed(self, product: Expression) -> bool:
+        """Return whether a product is used by one sum alone, which is less work without it."""
+        expression = product
+        while True:
+            uses = self.uses.get(expression.number, ())
+            if len(uses) != 1 or expression.number in self.roots:
+                return False
+            (expression,) = uses
+            if expression.name not in _PASSED:
+                found = self._summed_product(expression)
+                return found is not None and found.product is product
+
+    def _summed_product(self, total: Expression) -> SummedProduct | None:
+        """Return the product whose rows or columns a sum adds up; None if it needs that product."""
+        if total.name != "sum" or total.dtype.kind != "f":
+            return None
+        product, negated = total.operands[0], False
+        order = list(range(len(product.shape)))  # the product's axes, in the order of the sum's
+        while product.name in _PASSED and product.number not in self.reader.placed:
+            if product.name == "neg":
+                negated = not negated
+            else:
+                order = [product.params["axes"][a] for a in order]
+            if len(self.uses.get(product.number, ())) != 1 or product.number in self.roots:
+                return None
+            (product,) = product.operands
+        if product.name != "contract" or product.data is not None:
+            return None
+        if product.number in self.reader.placed or product.number in self.roots:
+            return None
+        if len(self.uses.get(product.number, ())) != 1:
+            return None
+        plan = ContractionPlan(product)
+        batch = len(plan.x_batch)
+        rows = range(batch, batch + len(plan.x_free))
+        folded = [order[a] for a in reduced_axes(total)[0]]
+        of_x = all(a in rows for a in folded)
+        if not of_x and any(a < rows.stop for a in folded):
+            return None
+        whole = prod(product.operands[0 if of_x else 1].shape)
+        points = prod(product.shape) * prod(plan.inner)
+        left = points // max(1, prod(product.shape[a] for a in folded))
+        if WORTH * (whole + left) > points:
+            return None
+        return SummedProduct(product, plan, negated, order)
 
     def _repeats(self, use: Expression, operand: Expression) -> bool:
         """Return whether a use reads elements of an operand several times."""
@@ -423,8 +487,38 @@ class Scheduler:
         store = Store(buffer, (*indices[:lead], *moved), term, add=True)
         self.add(Kernel(axes, stores=[store], ordered=True, names=["fold"]))
 
+    def _sum_product(self, total: Expression, buffer: Buffer, found: SummedProduct) -> bool:
+        """Schedule a sum over a product's rows or columns as one sum, if that can be factored."""
+        product, plan = found.product, found.plan
+        x, y = product.operands
+        count = len(product.shape)
+
+        def build(at: tuple[Index, ...]) -> Term:
+            at_x, at_y = plan.operands(at[:count], at[count:])
+            pair = (self.reader.read(x, at_x), self.reader.read(y, at_y))
+            term = self.pool.op("mul", COMBINE["mul"], pair, {}, total.dtype, 1.0)
+            return apply_body(self.pool, neg, (term,), total.dtype) if found.negated else term
+
+        dims = (*product.shape, *plan.inner)
+        axes, indices, term = self._read(product, [[n] for n in dims], build)
+        folded, keepdims = reduced_axes(total)
+        at = [indices[a] for a in found.order]
+        summed = [at[k] for k in folded] + list(indices[count:])
+        out = tuple(
+            Index(0) if k in folded else i for k, i in enumerate(at) if keepdims or k not in folded
+        )
+        reduced = frozenset(a for i in summed for a in i.axes())
+        if find_factors(axes, reduced, term) is None:
+            self.place(product)
+            return False
+        self.join(axes, Fold(buffer, out, term, "add"), total, reduced)
+        return True
+
     def _reduce(self, expression: Expression, buffer: Buffer, operation: str) -> None:
         operand = expression.operands[0]
+        found = self._summed_product(expression) if operation == "add" else None
+        if found is not None and self._sum_product(expression, buffer, found):
+            return
         if operation.startswith("arg"):
             axis = expression.params["axis"]
             folded: tuple[int, ...] = (axis,)

@@ -175,11 +175,12 @@ class Loop(Step):
 
 @dataclass
 class Branch(Step):
-    """Runs one of two lists of steps."""
+    """Runs one of two lists of steps, by one element of a buffer."""
 
     condition: Buffer
     taken: list[Any]
     other: list[Any]
+    at: tuple[Index, ...] = ()
 
     @property
     def inside(self) -> tuple[list[Any], ...]:
@@ -194,7 +195,9 @@ class Region(Step):
     """Runs steps for one chunk of rows after the other; parts of the rows may run in threads.
 
     `body` is for the `chunk` rows from `row` on, `rest` for those left over at the end. Each part
-    has accumulators of its own, which `begin` sets, so that the threads change no result.
+    has accumulators of its own, which `begin` sets, so that the threads change no result. What
+    lives within a chunk belongs to a thread: `slot` is 0 for the first one, and so on, so that one
+    thread uses the same memory for all parts, which stays in its cache.
     """
 
     begin: list[Any]
@@ -202,6 +205,7 @@ class Region(Step):
     rest: list[Any]
     row: Axis
     part: Axis
+    slot: Axis
     chunk: int
     chunks: int
 

@@ -59,8 +59,9 @@ class Board(ctypes.Structure):
     )
 
 
-# The functions that read and write the board. A thread that wakes late finds it closed, or open for
-# another job, and both are right.
+# The functions that read and write the board. A thread's slot is the first part that it takes: no
+# other thread has the same one, and there are no more slots than parts. A thread that wakes late
+# finds the board closed, or open for another job, and both are right.
 _CODE = """
 define internal void @share(ptr %board) {
 entry:
@@ -72,11 +73,14 @@ entry:
   %context = load ptr, ptr %context_at
   br label %again
 again:
+  %slot = phi i64 [-1, %entry], [%kept, %run]
   %mine = atomicrmw add ptr %board, i64 1 seq_cst, align 8
   %some = icmp slt i64 %mine, %count
   br i1 %some, label %run, label %end
 run:
-  call void %function(ptr %context, i64 %mine)
+  %first = icmp eq i64 %slot, -1
+  %kept = select i1 %first, i64 %mine, i64 %slot
+  call void %function(ptr %context, i64 %mine, i64 %kept)
   br label %again
 end:
   ret void
@@ -106,7 +110,7 @@ entry:
   br i1 %won, label %post, label %alone
 alone:
   %i = phi i64 [0, %entry], [%following, %alone]
-  call void %function(ptr %context, i64 %i)
+  call void %function(ptr %context, i64 %i, i64 0)
   %following = add i64 %i, 1
   %more = icmp slt i64 %following, %count
   br i1 %more, label %alone, label %done

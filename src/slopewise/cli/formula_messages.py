@@ -60,8 +60,8 @@ PAIRS: dict[str, tuple[str, str]] = {
         "w=4 형태의 점. 여러 번 쓰거나 쉼표로 나눕니다: w=4,b=1.",
     ),
     "help_wrt": (
-        "The variable to derive in; of vectors and matrices several, with commas.",
-        "미분할 변수. 벡터와 행렬은 쉼표로 나누어 여럿을 쓸 수 있습니다.",
+        "The variable to derive in, or several with commas.",
+        "미분할 변수. 쉼표로 나누어 여럿을 쓸 수 있습니다.",
     ),
     "help_shape": (
         "Axes of a vector or matrix, such as X=n,d; may be repeated (default: as the formula "

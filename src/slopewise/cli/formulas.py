@@ -6,6 +6,7 @@ written whole or not at all. It is separate from the commands on tables.
 
 from __future__ import annotations
 
+import difflib
 import math
 import sys
 from collections.abc import Callable, Sequence
@@ -23,6 +24,24 @@ _STYLE = (
     "body{max-width:60rem;margin:2rem auto;padding:0 1rem;font-family:sans-serif;line-height:1.7}"
     "math{font-size:1.1em}"
 )
+
+
+class FormulaCommand(SpokenCommand):
+    """A command whose formula may begin with a minus sign, as in -x^2."""
+
+    ignore_unknown_options = True
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the words; what begins with two minus signs and is no option is still refused."""
+        known = [name for p in self.get_params(ctx) for name in p.opts]
+        for word in args:
+            name = word.partition("=")[0]
+            if name == "--":
+                break
+            if name.startswith("--") and name not in known:
+                near = difflib.get_close_matches(name, known)
+                raise click.NoSuchOption(name, possibilities=near, ctx=ctx)
+        return super().parse_args(ctx, args)
 
 
 def read_point(words: Sequence[str], lang: str) -> dict[str, float] | None:
@@ -191,7 +210,7 @@ def build_derive(lang: str) -> click.Command:
         *common_options(lang),
     ]  # fmt: skip
 
-    @click.command("derive", cls=SpokenCommand, help=say("derive_about", lang))
+    @click.command("derive", cls=FormulaCommand, help=say("derive_about", lang))
     @add_options(options)
     def derive(**given: Any) -> int:
         if given["quiz"] is not None:
@@ -220,15 +239,15 @@ def run_derive(given: dict[str, Any], lang: str) -> int:
             shapes=read_shapes(given["shape"], lang) if given["shape"] else None,
         )  # fmt: skip
         hints = found.hints(lang)
-    elif len(names) > 1 and given["wrt"] is None:
+    elif len(wrts) > 1 or (len(names) > 1 and not wrts):
         if given["order"] > 2:
             raise click.UsageError(say("order_of_many", lang))
         make = explain.gradient if given["order"] == 1 else explain.hessian
-        found = make(text, at=point, lang=lang)
+        found = make(text, wrts or None, at=point, lang=lang)
         hints = [found for e in found.explanations for found in e.hints(lang)]
     else:
         found = explain.derivation(
-            text, given["wrt"] or (None if names else "x"), at=point, order=given["order"],
+            text, wrts[0] if wrts else None if names else "x", at=point, order=given["order"],
             expand=given["expand"], lang=lang,
         )  # fmt: skip
         hints = found.hints(lang)
@@ -249,7 +268,8 @@ def run_derive(given: dict[str, Any], lang: str) -> int:
         raise click.UsageError(say("need_at", lang))
     write_out(show(found, given["form"], text, lang, full=given["full"]), given["out"], lang)
     if drawable and (point is not None or len(names) == 1):
-        portrait = explain.explore_tangents(formula, point, wrt=given["wrt"], lang=lang)
+        wrt = wrts[0] if len(wrts) == 1 else None
+        portrait = explain.explore_tangents(formula, point, wrt=wrt, lang=lang)
         draw(portrait, given, lang)
     return 0
 
@@ -286,7 +306,7 @@ def build_limit(lang: str) -> click.Command:
         *common_options(lang),
     ]
 
-    @click.command("limit", cls=SpokenCommand, help=say("limit_about", lang))
+    @click.command("limit", cls=FormulaCommand, help=say("limit_about", lang))
     @add_options(options)
     def limit(**given: Any) -> int:
         from slopewise import explain
@@ -328,7 +348,7 @@ def build_descend(lang: str) -> click.Command:
         *common_options(lang),
     ]  # fmt: skip
 
-    @click.command("descend", cls=SpokenCommand, help=say("descend_about", lang))
+    @click.command("descend", cls=FormulaCommand, help=say("descend_about", lang))
     @add_options(options)
     def descend(**given: Any) -> int:
         from slopewise import explain

@@ -6,6 +6,7 @@ rows. It is separate because limits, descents and explorers are all told this wa
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 Words = Mapping[str, tuple[str, str]]
 """Message ids, each with its English and its Korean text."""
+_POWER = re.compile(r"\^(?:\(([^()]*)\)|(-?\w+))")
 FOLDED = 24
 """Rows of a table that are told; of longer ones the first and the last."""
 
@@ -109,13 +111,15 @@ class Account(ABC):
         rows = [f'<div class="account" lang="{lang or self.lang}">']
         for part in self._tell(lang):
             if isinstance(part, str):
-                rows.append(f"<p>{escape(part)}</p>")
+                rows.append(f"<p>{_raise_powers(part)}</p>")
                 continue
             table = part.fold(full)
-            head = "".join(f"<th>{escape(x)}</th>" for x in table.header)
+            head = "".join(f"<th>{_raise_powers(x)}</th>" for x in table.header)
             rows.append(f"<table><thead><tr>{head}</tr></thead><tbody>")
             for row in table.rows:
-                cells = "".join(f'<td style="text-align:right">{escape(x)}</td>' for x in row)
+                cells = "".join(
+                    f'<td style="text-align:right">{_raise_powers(x)}</td>' for x in row
+                )
                 rows.append(f"<tr>{cells}</tr>")
             rows.append("</tbody></table>")
         return "\n".join([*rows, "</div>"])
@@ -186,11 +190,33 @@ def count_columns(text: str) -> int:
     )
 
 
+def _raise_powers(text: str) -> str:
+    """Return a text as HTML, the powers in its formulas raised.
+
+    Examples
+    --------
+    >>> _raise_powers("(w - 3)^2, e^(-x) > 0")
+    '(w - 3)<sup>2</sup>, e<sup>-x</sup> &gt; 0'
+    """
+    return _POWER.sub(lambda m: f"<sup>{m[1] or m[2]}</sup>", escape(text))
+
+
 def _escape_bar(text: str) -> str:
     return text.replace("|", r"\|")
+
+
+_LATEX_SIGNS = {
+    "…": r"\dots{}", "∞": r"$\infty$", "σ": r"$\sigma$", "φ": r"$\varphi$", "∂": r"$\partial$",
+    "×": r"$\times$", "·": r"$\cdot$", "≤": r"$\le$", "≥": r"$\ge$", "→": r"$\to$", "ᵀ": r"$^{T}$",
+    "∇": r"$\nabla$",
+}  # fmt: skip
+"""Signs that text fonts of LaTeX lack."""
 
 
 def _escape_latex(text: str) -> str:
     for sign in "&%$#_{}":
         text = text.replace(sign, "\\" + sign)
-    return text.replace("^", r"\^{}").replace("∞", r"$\infty$").replace("…", r"\dots{}")
+    text = text.replace("^", r"\^{}")
+    for sign, written in _LATEX_SIGNS.items():
+        text = text.replace(sign, written)
+    return text

@@ -21,8 +21,8 @@ from slopewise._core.graph import Primitive
 from slopewise._core.rules import Generate, Text, Zero
 from slopewise._front.operands import as_value_in
 from slopewise._transform.expression import Expression, order
-from slopewise._transform.gradients import grad
-from slopewise.explain.arrays import ArrayFunction, read_arrays
+from slopewise._transform.gradients import grad, jacobian
+from slopewise.explain.arrays import ArrayFunction, find_value_shape, read_arrays
 from slopewise.explain.cards import Card, close_cards, make_cards
 from slopewise.explain.complaints import LANGUAGES
 from slopewise.explain.derivations import Derivation, derive_term
@@ -37,6 +37,12 @@ from slopewise.explain.sweep import Gradient, sweep_back
 _WORDS: dict[str, tuple[str, str]] = {
     "shapes": ("shapes", "모양"),
     "number": ("number", "수"),
+    "weights": (
+        "the value has shape {shape}, so L weighs it: any {name} of that shape; the gradient of L "
+        "is the transposed Jacobian times {name}",
+        "함숫값의 모양: {shape}. 따라서 L 값은 가중합입니다. 가중치: 모양이 같은 임의의 {name}. "
+        "L의 그래디언트: 야코비 행렬의 전치 × {name}",
+    ),
     "one": ("one sample with one feature, in numbers", "표본 하나, 특성 하나: 수로 미분"),
     "no_one": (
         "one sample is a vector here; its entries, one by one:",
@@ -56,6 +62,7 @@ _WORDS: dict[str, tuple[str, str]] = {
         "모든 행을 표본 입력에서 엔진의 그래디언트와 비교하여 확인함",
     ),
 }
+_WEIGHTS = ("c", "v", "u", "g", "c_1", "c_2")
 _SCALAR_SAME = ("sum", "broadcast_to", "reshape", "transpose", "max", "min", "prod")
 _CARDS = {"softmax": "softmax", "log_softmax": "cross_entropy", "logsumexp": "logsumexp"}
 
@@ -100,9 +107,13 @@ class ArrayExplanation:
     Attributes
     ----------
     read : ArrayFunction
-        The function as rows.
+        The function as rows; of a value that is an array, the sum of it times weights.
+    function : callable
+        As it was given.
     wrts : tuple of str
         The inputs that are derived in.
+    weights : str
+        The letter of what weighs a value that is an array; "" where the value is a number.
     gradients : list of Gradient
         In rows and inputs, from the value back.
     one : Derivation or None
@@ -119,15 +130,23 @@ class ArrayExplanation:
     """
 
     def __init__(
-        self, read: ArrayFunction, wrts: tuple[str, ...], at: Mapping[str, Any] | None, lang: str
+        self,
+        read: ArrayFunction,
+        wrts: tuple[str, ...],
+        at: Mapping[str, Any] | None,
+        lang: str,
+        function: Callable[..., Any],
+        weights: str = "",
     ) -> None:
         self.read = read
+        self.function = function
+        self.weights = weights
         self.wrts = wrts
         self.gradients: list[Gradient] = sweep_back(read, wrts)
         self.lang = lang
         self.at = None if at is None else dict(at)
         self.one: Derivation | None = _derive_one(read, wrts[0])
-        kinds = dict.fromkeys(_CARDS[t.name] for t in order([read.root]) if t.name in _CARDS)
+        kinds = dict.fromkeys(kind for t in order([read.root]) if (kind := _find_kind(t)))
         self.cards: tuple[Card, ...] = tuple(c for kind in kinds for c in make_cards(kind))
         self._kinds = tuple(kinds)
         self._names = {row.term.number: row.letter for row in read.rows}
@@ -146,7 +165,10 @@ class ArrayExplanation:
 
     @property
     def value(self) -> Any:
-        """The engine's gradients at the arrays that were given, by name; None where none were."""
+        """The engine's gradients at the arrays that were given, by name; None where none were.
+
+        Of a value that is an array: the Jacobians.
+        """
         if self.at is None:
             return None
         given = {n: as_value_in(np.asarray(x), DTYPES["float64"]) for n, x in self.at.items()}
@@ -154,10 +176,11 @@ class ArrayExplanation:
         for name in self.wrts:
 
             def along(x: Any, name: str = name) -> Any:
-                names = list(self.read.shapes)
-                return self.read.function(*(x if n == name else given[n] for n in names))
+                names = [n for n in self.read.shapes if n != self.weights]
+                return self.function(*(x if n == name else given[n] for n in names))
 
-            found[name] = np.asarray(grad(along)(given[name]))
+            transform = jacobian if self.weights else grad
+            found[name] = np.asarray(transform(along)(given[name]))
         return found
 
     def hints(self, lang: str | None = None) -> list[str]:
@@ -189,6 +212,13 @@ class ArrayExplanation:
         listed = self.read.shapes.items()
         return ", ".join(f"{name}: {self._shape(shape, lang)}" for name, shape in listed)
 
+    def _tell_weights(self, lang: str) -> list[str]:
+        """Return what L is where the value is an array."""
+        if not self.weights:
+            return []
+        shape = self._shape(self.read.shapes[self.weights], lang)
+        return [_say("weights", lang).format(shape=shape, name=self.weights)]
+
     def _function(self, form: str, lang: str) -> str:
         """Return the whole function, no row named."""
         terms = self.read.terms
@@ -199,7 +229,7 @@ class ArrayExplanation:
         """Return it as text for a terminal."""
         lang = lang or self.lang
         rows = [f"L = {self._function('text', lang)}"]
-        rows += [f"{_say('shapes', lang)}: {self._inputs(lang)}", ""]
+        rows += [f"{_say('shapes', lang)}: {self._inputs(lang)}", *self._tell_weights(lang), ""]
         if self.one is not None:
             rows += [_say("one", lang), *_indent(show_text(self.one, lang, None, full)), ""]
         elif self.cards:
@@ -232,6 +262,7 @@ class ArrayExplanation:
                 parts.append(show_latex(card.derivation, lang, None, full))
             parts.append(close_cards(kind, lang, "latex")[1])
         rows = [rf"L &= {self._function('latex', lang)} && \text{{{self._inputs(lang)}}}"]
+        rows += [rf"& \text{{{said}}}" for said in self._tell_weights(lang)]
         for title, table in (("forward", self._forward()), ("backward", self._backward())):
             rows.append(rf"& \text{{{_say(title, lang)}}}")
             for row in table:
@@ -249,6 +280,7 @@ class ArrayExplanation:
         lang = lang or self.lang
         rows = [f"$$L = {self._function('latex', lang)}$$", ""]
         rows += [f"{_say('shapes', lang)}: {self._inputs(lang)}", ""]
+        rows += [line for said in self._tell_weights(lang) for line in (said, "")]
         if self.one is not None:
             rows += [f"**{_say('one', lang)}**", "", show_markdown(self.one, lang, None, full), ""]
         elif self.cards:
@@ -276,6 +308,7 @@ class ArrayExplanation:
         rows = [f'<div class="derivation" lang="{lang}">']
         rows.append(f"<p>{_math('<mi>L</mi><mo>=</mo>' + self._function('html', lang))}</p>")
         rows.append(f"<p>{_say('shapes', lang)}: {escape(self._inputs(lang))}</p>")
+        rows += [f"<p>{escape(said)}</p>" for said in self._tell_weights(lang)]
         if self.one is not None:
             rows.append(f"<h4>{escape(_say('one', lang))}</h4>")
             rows.append(show_html(self.one, lang, None, full))
@@ -341,7 +374,7 @@ def explain_arrays(
     Raises
     ------
     SpokenError
-        If the shapes do not fit, or the value is no number.
+        If the shapes do not fit.
     GradientError
         If a row does not agree with the engine's gradient.
 
@@ -351,7 +384,25 @@ def explain_arrays(
     >>> explain_arrays(Formula("sum(x^2)"), {"x": ("n",)}, ["x"], None, "en").result
     'x̄ = 2x'
     """
-    return ArrayExplanation(read_arrays(function, list(shapes), shapes), tuple(wrts), at, lang)
+    value = find_value_shape(function, shapes)
+    if not value:
+        read = read_arrays(function, list(shapes), shapes)
+        return ArrayExplanation(read, tuple(wrts), at, lang, function)
+    weights = next(letter for letter in _WEIGHTS if letter not in shapes)
+
+    def weigh(*xs: Any) -> Any:
+        return (function(*xs[:-1]) * xs[-1]).sum()
+
+    weighed = {**shapes, weights: value}
+    read = read_arrays(weigh, list(weighed), weighed)
+    return ArrayExplanation(read, tuple(wrts), at, lang, function, weights)
+
+
+def _find_kind(term: Expression) -> str | None:
+    """Return the kind of cards that tell how a term is derived."""
+    if term.name == "log" and term.operands[0].name == "softmax":
+        return _CARDS["log_softmax"]
+    return _CARDS.get(term.name)
 
 
 def _derive_one(read: ArrayFunction, wrt: str) -> Derivation | None:

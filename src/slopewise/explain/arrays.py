@@ -9,6 +9,7 @@ before it. It is separate from the backward sweep, which reads these rows and kn
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,7 @@ import numpy as np
 
 from slopewise._core.aval import Aval
 from slopewise._core.graph import Primitive
+from slopewise._core.trace import Graph
 from slopewise._core.value import Value
 from slopewise._ops.registry import collect
 from slopewise._transform.expression import Expression, order, read_graph
@@ -48,6 +50,8 @@ class ArrayTerms(Terms):
             return operands[0]
         if primitive.name == "guarded_mul":
             return self.times(*operands)
+        if primitive.name == "contract" and any(o.is_number for o in operands):
+            return self.times(*operands)  # a number times an array, as a product of no axes
         return super().apply(primitive, operands, params, place)
 
     def read(self, x: Any, like: np.dtype[Any] | None) -> Expression:
@@ -155,12 +159,7 @@ def read_arrays(
     [('r', ('n',)), ('L', ())]
     """
     sizes = choose_sizes(shapes)
-    avals = [Aval(tuple(sizes[axis] for axis in shapes[name]), NUMBER) for name in names]
-    try:
-        graph = trace_plainly(lambda *xs: (function(*xs),), avals)
-    except SlopewiseError as error:
-        reason = str(error).splitlines()[0].rstrip(".")
-        raise refuse("derivation", "misfit", reason=reason) from error
+    graph, avals = _trace(function, names, shapes)
     terms = ArrayTerms(names, avals)
     terms.sizes = name_sizes(sizes)
     root = drop_repeats(terms, read_graph(graph, terms, terms.inputs)[0])
@@ -168,6 +167,40 @@ def read_arrays(
         raise refuse("derivation", "not_number", found=root.shape)
     found = ArrayFunction(function, terms, root, dict(shapes), sizes, [])
     return ArrayFunction(function, terms, root, dict(shapes), sizes, _find_rows(found))
+
+
+def find_value_shape(function: Callable[..., Any], shapes: Mapping[str, Shape]) -> Shape:
+    """Return the names of the axes of what a function gives; none for a number.
+
+    Raises
+    ------
+    SpokenError
+        If the shapes do not fit.
+
+    Examples
+    --------
+    >>> from slopewise.explain.formula import Formula
+    >>> find_value_shape(Formula("A @ x"), {"A": ("n", "d"), "x": ("d",)})
+    ('n',)
+    """
+    graph, _ = _trace(function, list(shapes), shapes)
+    names = {size: axis for axis, size in choose_sizes(shapes).items()}
+    return tuple(names.get(size, str(size)) for size in graph.outputs[0].shape)
+
+
+def _trace(
+    function: Callable[..., Any], names: Sequence[str], shapes: Mapping[str, Shape]
+) -> tuple[Graph, list[Aval]]:
+    sizes = choose_sizes(shapes)
+    avals = [Aval(tuple(sizes[axis] for axis in shapes[name]), NUMBER) for name in names]
+    try:
+        return trace_plainly(lambda *xs: (function(*xs),), avals), avals
+    except SlopewiseError as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        for axis, size in sizes.items():
+            reason = re.sub(rf"\b{size}\b", axis, reason)
+        told = ", ".join(f"{name}: {'×'.join(shapes[name]) or '1'}" for name in names)
+        raise refuse("derivation", "misfit", reason=reason, shapes=told) from error
 
 
 def drop_repeats(terms: Terms, root: Expression) -> Expression:

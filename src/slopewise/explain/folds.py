@@ -126,8 +126,8 @@ def measure(array: Any) -> float:
 
     Examples
     --------
-    >>> measure(np.array([3.0, 4.0])) ** 2
-    12.5
+    >>> measure(np.array([1.0, 7.0]))
+    5.0
     """
     if array is None or not array.size:
         return math.nan

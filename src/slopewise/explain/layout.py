@@ -72,7 +72,7 @@ class _Page:
     def _primes(self, order: int) -> str:
         if self.form == "html":
             sign = "′" * order if order < 4 else f"({order})"
-            return f"<msup><mi>f</mi><mo>{sign}</mo></msup>"
+            return f'<msup><mi>f</mi><mo lspace="0" rspace="0">{sign}</mo></msup>'
         return "f" + ("'" * order if order < 4 else f"^{{({order})}}" if self.form == "latex"
                       else f"^({order})")  # fmt: skip
 
@@ -243,10 +243,12 @@ def show_html(found: Derivation, lang: str = "en", at: Point = None, full: bool 
     rows = [f'<div class="derivation" lang="{lang}">', f"<p>{math(head)}</p>"]
     if at is not None:
         rows.append(f"<p>{escape(page.arrow())}</p>")
-    rows.append("<ul>")
-    depth = 0
+    depth = -1  # of the line that is open
     for line in page.reading.lines:
-        rows += ["<ul>"] * max(0, line.depth - depth) + ["</ul>"] * max(0, depth - line.depth)
+        if line.depth > depth:
+            rows.append("<ul>" + "<li><ul>" * (line.depth - depth - 1))
+        else:
+            rows.append("</li>" + "</ul></li>" * (depth - line.depth))
         depth = line.depth
         parts = [f"<b>{escape(line.title)}</b>"] if line.title else []
         letters = [math(f"<mi>{escape(x)}</mi><mo>=</mo>{term}") for x, term in page.letters(line)]
@@ -258,8 +260,8 @@ def show_html(found: Derivation, lang: str = "en", at: Point = None, full: bool 
             parts.append(math("<mo>=</mo>".join(page.sides(line))))
         if line.value is not None:
             parts.append(f"→ {escape(spell_value(line.value))}")
-        rows.append(f"<li>{' '.join(parts)}</li>")
-    rows += ["</ul>"] * (depth + 1)
+        rows.append(f"<li>{' '.join(parts)}")
+    rows.append("</li></ul>" * (depth + 1))
     rows.append(f"<p>{math(f'{page.slope()}<mo>=</mo>{page.write(found.result)}')}</p>")
     if page.reading.parts:
         rows.append(f"<p>{escape(say('parts', lang))}</p>")

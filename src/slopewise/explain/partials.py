@@ -17,7 +17,13 @@ from slopewise.explain.derivations import Derivation, derive_term, measure_mixed
 from slopewise.explain.explanation import Explanation
 from slopewise.explain.notation import spell_number, write
 from slopewise.explain.reading import read_function
-from slopewise.explain.requests import check_lang, read_point, read_request, refuse
+from slopewise.explain.requests import (
+    check_lang,
+    choose_variable,
+    read_point,
+    read_request,
+    refuse,
+)
 
 _WORDS: dict[str, tuple[str, str]] = {
     "gradient": (
@@ -50,7 +56,7 @@ class Partials:
     ----------
     kind : {'gradient', 'hessian'}
     names : tuple of str
-        The variables.
+        The variables that are derived in.
     explanations : tuple of Explanation
         One for each partial derivative; for a Hessian of each first one and of each entry from the
         diagonal on.
@@ -195,7 +201,7 @@ class Partials:
 
     def _point(self) -> str:
         assert self.at is not None
-        return ", ".join(f"{name} = {spell_number(self.at[name])}" for name in self.names)
+        return ", ".join(f"{name} = {spell_number(x)}" for name, x in self.at.items())
 
     def __str__(self) -> str:
         return self.text()
@@ -226,6 +232,7 @@ def _math(inside: str) -> str:
 
 def gradient(
     f: str | Callable[..., Any],
+    wrt: Sequence[str] | None = None,
     *,
     at: Mapping[str, float] | float | None = None,
     lang: str = "en",
@@ -236,6 +243,8 @@ def gradient(
     ----------
     f : str, Formula or callable
         A formula, or a function of numbers.
+    wrt : sequence of str, optional
+        The variables, in this order; all of them where it is left out.
     at : mapping of str to float, optional
         A point at which to tell the values.
     lang : str
@@ -248,20 +257,23 @@ def gradient(
     Raises
     ------
     SpokenError
-        If the function, the point or the language is not one there is.
+        If the function, a variable, the point or the language is not one there is.
 
     Examples
     --------
     >>> gradient("w x + b").entries
     ['x', 'w', '1']
+    >>> gradient("w x + b", ["b", "w"]).entries
+    ['1', 'x']
     """
-    function, names, point = _read("gradient", f, at, lang)
-    found = [_explain_first(function, names, name, point, lang) for name in names]
-    return Partials("gradient", names, tuple(found), point, lang)
+    function, names, wrts, point = _read("gradient", f, wrt, at, lang)
+    found = [_explain_first(function, names, name, point, lang) for name in wrts]
+    return Partials("gradient", wrts, tuple(found), point, lang)
 
 
 def hessian(
     f: str | Callable[..., Any],
+    wrt: Sequence[str] | None = None,
     *,
     at: Mapping[str, float] | float | None = None,
     lang: str = "en",
@@ -272,6 +284,8 @@ def hessian(
     ----------
     f : str, Formula or callable
         A formula, or a function of numbers.
+    wrt : sequence of str, optional
+        The variables, in this order; all of them where it is left out.
     at : mapping of str to float, optional
         A point at which to tell the values.
     lang : str
@@ -284,34 +298,43 @@ def hessian(
     Raises
     ------
     SpokenError
-        If the function, the point or the language is not one there is.
+        If the function, a variable, the point or the language is not one there is.
 
     Examples
     --------
     >>> hessian("x^2 y").entries
     [['2y', '2x'], ['2x', '0']]
     """
-    function, names, point = _read("hessian", f, at, lang)
-    first = [_explain_first(function, names, name, None, lang) for name in names]
+    function, names, wrts, point = _read("hessian", f, wrt, at, lang)
+    first = [_explain_first(function, names, name, None, lang) for name in wrts]
     second: list[Explanation] = []
     for i, found in enumerate(first):
         known = found.derivations[-1]
-        for name in names[i:]:
+        for name in wrts[i:]:
             made = derive_term(known.terms, known.result, name)
-            measure = partial(measure_mixed, function, names, (names[i], name))
-            made = replace(made, earlier=(names[i],), measure=measure)
+            measure = partial(measure_mixed, function, names, (wrts[i], name))
+            made = replace(made, earlier=(wrts[i],), measure=measure)
             second.append(Explanation((made,), point, lang))
-    return Partials("hessian", names, (*first, *second), point, lang)
+    return Partials("hessian", wrts, (*first, *second), point, lang)
 
 
 def _read(
-    operation: str, f: Any, at: Mapping[str, float] | float | None, lang: str
-) -> tuple[Callable[..., Any], tuple[str, ...], dict[str, float] | None]:
+    operation: str,
+    f: Any,
+    wrt: Sequence[str] | None,
+    at: Mapping[str, float] | float | None,
+    lang: str,
+) -> tuple[Callable[..., Any], tuple[str, ...], tuple[str, ...], dict[str, float] | None]:
     check_lang(operation, lang)
     function, names = read_request(operation, f)
     if not names:
         raise refuse(operation, "no_variable", found=f)
-    return function, names, read_point(operation, at, names)
+    wrts = (wrt,) if isinstance(wrt, str) else tuple(names if wrt is None else wrt)
+    for name in wrts:
+        choose_variable(operation, names, name)
+    if not wrts or len(set(wrts)) < len(wrts):
+        raise refuse(operation, "wrt_twice", found=", ".join(wrts) or "-")
+    return function, names, wrts, read_point(operation, at, names)
 
 
 def _explain_first(

@@ -127,8 +127,12 @@ class Portrait(Account):
         moved = f"({part.variable} - {spell(point.at)})" if point.at > 0 else part.variable
         if point.at < 0:
             moved = f"({part.variable} + {spell(-point.at)})"
+        if not point.slope:
+            return [*row, spell(point.start)]
+        slope = {1.0: "", -1.0: "-"}.get(point.slope, spell(point.slope))
         sign = "+" if point.start >= 0 else "-"
-        return [*row, f"{spell(point.slope)}·{moved} {sign} {spell(abs(point.start))}"]
+        rest = f" {sign} {spell(abs(point.start))}" if point.start else ""
+        return [*row, f"{slope}{moved}{rest}"]
 
     def sketch(self, width: int = 60, height: int = 14) -> str:
         """Return the curve of the first variable with its tangents, for a terminal."""
@@ -236,7 +240,7 @@ def explore_tangents(
     <BLANKLINE>
       x  value  slope                   tangent
       0      0      -  none: a corner, 0 and 1
-      2      2      1             1·(x - 2) + 2
+      2      2      1              (x - 2) + 2
     """
     operation = "explore_tangents"
     check_lang(operation, lang)

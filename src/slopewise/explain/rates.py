@@ -48,6 +48,10 @@ _WORDS: Words = {
     "remark": ("", ""),
     "best": ("nearest", "가장 가까움"),
     "rounding": ("rounding", "반올림 오차"),
+    "turn_line": (
+        "left of here, h = {turn}, rounding rules",
+        "이 왼쪽(h = {turn})은 반올림 오차가 더 큼",
+    ),
     "tangent": (
         "The rates go to {slope}: the slope of the tangent, the derivative at the point.",
         "평균변화율의 극한: {slope}. 이것이 접선의 기울기, 곧 미분계수입니다.",
@@ -226,7 +230,7 @@ class Limit(Account):
         rows: list[list[str]] = []
         for rate in self.rates:
             remark = ""
-            if rate is self.best and self.verdict == "tangent":
+            if rate is self.best and self.verdict == "tangent" and len(self.rates) > 1:
                 remark = say_in(_WORDS, "best", lang)
             elif self.turn is not None and abs(rate.h) < self.turn and rate.error > 0:
                 remark = say_in(_WORDS, "rounding", lang)
@@ -308,7 +312,9 @@ class Limit(Account):
                 two.loglog([abs(r.h) for r in known], [r.error for r in known], marker="o",
                            color=PALETTE[1])  # fmt: skip
             if self.turn is not None:
-                two.axvline(self.turn, color=PALETTE[0], linestyle="--", linewidth=1.2)
+                said = say_in(_WORDS, "turn_line", sheet.lang, turn=spell(self.turn, 2))
+                two.axvline(self.turn, color=PALETTE[0], linestyle="--", linewidth=1.2, label=said)
+                two.legend(fontsize=8)
             two.set_xlabel("h")
             two.set_ylabel(say_in(_WORDS, "error_axis", sheet.lang))
             return sheet.finish(say_in(_WORDS, "picture", lang or self.lang))

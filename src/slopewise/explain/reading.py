@@ -51,6 +51,10 @@ class Terms(Table):
         self.sizes: dict[float, str] = {}  # numbers that stand for sizes, by how they are written
         self.decimals = False  # whether numbers are written with a point, as the user did
         self.rewritten: dict[str, dict[int, Expression]] = {}  # by rewrite and number
+        # What tidying found of parts of sums, by number: coefficient, key of like parts, and rest;
+        # and parts times a number.
+        self.parts: dict[int, tuple[Fraction, Any, Expression | None]] = {}
+        self.scaled: dict[tuple[Fraction, int], Expression] = {}
 
     def read(self, x: Any, like: np.dtype[Any] | None) -> Expression:
         """Return a term for a number that a node holds."""

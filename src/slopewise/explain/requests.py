@@ -37,6 +37,10 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "of which variable? Pass wrt; there is {known}",
         "어느 변수로 미분할지 정해야 합니다(wrt). 변수: {known}",
     ),
+    "wrt_twice": (
+        "the variables to derive in must be one or more, each once, not {found}",
+        "미분할 변수는 하나 이상이어야 하고 두 번 쓰지 않습니다. 받은 것: {found}",
+    ),
     "wrt": (
         "no variable `{found}`; there is {known}",
         "`{found}` 변수는 없습니다. 변수: {known}",
@@ -62,8 +66,8 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "함숫값이 수가 아니라 배열입니다. 모양: {found}. 합이나 평균을 먼저 구하십시오",
     ),
     "misfit": (
-        "the shapes do not fit: {reason}; give others by shapes",
-        "모양이 서로 맞지 않습니다: {reason}. 다른 모양을 정하십시오",
+        "the shapes do not fit ({shapes}): {reason}; give others by shapes",
+        "모양이 서로 맞지 않습니다. 쓰인 모양: {shapes}. 다른 모양을 정하십시오",
     ),
     "rate": (
         "the learning rate must be a number above 0, not {found}",

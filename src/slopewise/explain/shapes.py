@@ -141,6 +141,11 @@ def guess_shapes(formula: Formula) -> dict[str, Shape]:
             inner = left[-1] if left else "d"
             other = (inner, spare.pop(0) if spare else "k") if _is_matrix(node.right) else (inner,)
             right = settle(node.right, other)
+            if left and right and left[-1] != right[0]:  # as in x @ (A @ x): A is square
+                old, new = right[0], left[-1]
+                known.update({name: _rename(s, old, new) for name, s in known.items()})
+                shapes.update({part: _rename(s, old, new) for part, s in shapes.items()})
+                left, right = _rename(left, old, new), _rename(right, old, new)
             shape = (*left[:-1], *right[1:])
         else:
             assert isinstance(node, Binary)
@@ -168,12 +173,16 @@ def _apply_shape(
     axis = "n" if node.function in ("mean", "sum", "max", "min") else "k"
     shape: Shape = below[0] if below[0] else settle(first, (axis,))
     if not shape:  # nothing told that it is a vector: what is named like data is
-        for inner in walk(first):
-            if isinstance(inner, Name) and inner.name[:1] in _DATA:
-                settle(inner, (axis,))
+        letters = [x for x in walk(first) if isinstance(x, Name) and x.name not in CONSTANTS]
+        for inner in [x for x in letters if x.name[:1] in _DATA] or letters:
+            settle(inner, (axis,))
     if node.function in ("softmax", "log_softmax"):
         return shape
     return shape[:-1] if node.function == "logsumexp" else ()
+
+
+def _rename(shape: Shape, old: str, new: str) -> Shape:
+    return tuple(new if axis == old else axis for axis in shape)
 
 
 def _is_matrix(node: Syntax) -> bool:

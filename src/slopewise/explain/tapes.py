@@ -132,7 +132,7 @@ def read_tape(root: Any, frame: FrameType | None) -> Tape:
     >>> L = (w - 3) ** 2
     >>> tape = read_tape(L, None)
     >>> [(part.operation, float(part.gradient)) for part in tape.parts]
-    [('', 2.0), ('sub', 2.0), ('pow', 1.0)]
+    [('', 2.0), ('sub', 2.0), ('square', 1.0)]
     """
     if not root._requires_grad:
         refuse_backward(root)

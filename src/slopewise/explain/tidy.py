@@ -158,13 +158,24 @@ def split_sum(terms: Terms, term: Expression) -> list[tuple[Fraction, Expression
         if part.name == "neg":
             pending.append((part.operands[0], -sign))
             continue
-        product = split_product(part)
-        coefficient = product.coefficient * sign
-        product.coefficient = Fraction(1)
-        rest = join_product(terms, product) if product.factors else None
-        known = found.setdefault(product.key, [Fraction(0), rest])
-        known[0] = known[0] + coefficient  # type: ignore[operator]
+        coefficient, key, rest = _split_part(terms, part)
+        known = found.setdefault(key, [Fraction(0), rest])
+        known[0] = known[0] + coefficient * sign  # type: ignore[operator]
     return [(c, r) for c, r in found.values() if c]  # type: ignore[misc]
+
+
+def _split_part(terms: Terms, part: Expression) -> tuple[Fraction, Key, Expression | None]:
+    """Return a part of a sum as its coefficient, the key of like parts, and the rest.
+
+    Sums grow part by part, so each part is split as often as there are sums that hold it.
+    """
+    known = terms.parts.get(part.number)
+    if known is None:
+        product = split_product(part)
+        coefficient, product.coefficient = product.coefficient, Fraction(1)
+        rest = join_product(terms, product) if product.factors else None
+        known = terms.parts[part.number] = (coefficient, product.key, rest)
+    return known
 
 
 def join_sum(terms: Terms, parts: Sequence[tuple[Fraction, Expression | None]]) -> Expression:
@@ -177,9 +188,7 @@ def join_sum(terms: Terms, parts: Sequence[tuple[Fraction, Expression | None]]) 
     result: Expression | None = None
     for coefficient, rest in listed:
         size = abs(coefficient) if result is not None else coefficient
-        product = split_product(rest) if rest is not None else Product()
-        product.coefficient *= size
-        part = join_product(terms, product)
+        part = _scale(terms, size, rest)
         if result is None:
             result = part
         else:
@@ -250,11 +259,16 @@ def _tidy_one(terms: Terms, term: Expression) -> Expression:
     return term
 
 
-def _scale(terms: Terms, size: Fraction, term: Expression) -> Expression:
-    """Return a term times a number."""
-    product = split_product(term)
-    product.coefficient *= size
-    return join_product(terms, product)
+def _scale(terms: Terms, size: Fraction, term: Expression | None) -> Expression:
+    """Return a term times a number; None stands for 1."""
+    if term is None:
+        return terms.exact(size)
+    known = terms.scaled.get((size, term.number))
+    if known is None:
+        product = split_product(term)
+        product.coefficient *= size
+        known = terms.scaled[size, term.number] = join_product(terms, product)
+    return known
 
 
 def _spread_powers(product: Product) -> Product:

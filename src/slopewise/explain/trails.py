@@ -66,6 +66,12 @@ _WORDS: Words = {
         "step {n}: at {name} = {x} the slope is 0, so it stays.",
         "걸음 {n}. 위치: {name} = {x}, 기울기: 0. 평평하므로 움직이지 않습니다.",
     ),
+    "absorbed": (
+        "step {n}: at {name} = {x} the slope is {g}; the step, {move}, is below the rounding of "
+        "{name}, so it stays.",
+        "걸음 {n}. 위치: {name} = {x}, 기울기: {g}. 이동 크기: {move}. 반올림 오차보다 작아 "
+        "제자리에 머뭅니다.",
+    ),
     "several": (
         "step {n}: the gradient {g} points uphill; the step goes the other way, by {move}, to "
         "{next}.",
@@ -304,6 +310,8 @@ class Descent(Account):
             key = "level"
         size = spell(abs(move))
         if self.walk.optimizer == "sgd" and slope:
+            key = key if move else "absorbed"
+            size = spell(abs(move) or self.walk.lr * abs(slope))
             size = f"{spell(self.walk.lr)} × {spell(abs(slope))} = {size}"
         sign = "+" if slope > 0 else ""
         return say_in(_WORDS, key, lang, n=n, name=self.walk.names[0], x=spell(before.point[0]),
@@ -426,9 +434,17 @@ class Descent(Account):
         axes.plot([s.point[0] for s in known], [s.value for s in known], color=PALETTE[1],
                   marker="o", linestyle="", label=say_in(_WORDS, "path", lang))  # fmt: skip
         axes.set_xlim(left, right)
-        axes.set_ylim(*find_frame([float(y) for y in ys]))
+        axes.set_ylim(*self._frame_losses([float(y) for y in ys], [s.value for s in known]))
         axes.set_xlabel(self.walk.names[0])
         axes.legend(fontsize=9)
+
+    def _frame_losses(self, values: list[float], losses: list[float]) -> tuple[float, float]:
+        """Return the range of a curve that shows the path: beside it e^w would dwarf its losses."""
+        bottom, top = find_frame(values)
+        room = 0.6 * (max(losses) - min(losses))
+        if not room:
+            return bottom, top
+        return max(bottom, min(losses) - room), min(top, max(losses) + room)
 
     def _draw_contours(self, axes: Any, lang: str) -> None:
         from slopewise.drawing.settings import PALETTE

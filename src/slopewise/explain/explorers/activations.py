@@ -132,7 +132,7 @@ class ActivationCard(Account):
         if not self.ranges:
             return [*parts, say_in(_WORDS, "none", lang, **edges)]
         found = [
-            [spell(r.start, 4), spell(r.stop, 4), say_in(_WORDS, r.kind, lang, **edges)]
+            [_spell_end(r.start), _spell_end(r.stop), say_in(_WORDS, r.kind, lang, **edges)]
             for r in self.ranges
         ]
         header = [say_in(_WORDS, key, lang) for key in ("from", "to", "kind")]
@@ -300,3 +300,8 @@ def explore_activation(
     name, function = find_activation(activation)
     return ActivationCard(name, function, read_numbers("explore_activation", "points", points),
                           lang)  # fmt: skip
+
+
+def _spell_end(end: float) -> str:
+    """Return an end of a range, which may be infinite."""
+    return spell(end, 4).replace("inf", "∞")

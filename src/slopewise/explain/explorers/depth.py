@@ -45,14 +45,14 @@ _WORDS: Words = {
     "lost": (
         "float32 cannot hold a product below {smallest} in full; by the bound that is so after "
         "{depth} sigmoids at the latest.",
-        "float32로는 {smallest}보다 작은 값을 온전히 나타낼 수 없습니다. 한계에 따르면 늦어도 "
-        "시그모이드 {depth}번 뒤에는 그렇게 됩니다.",
+        "float32 자료형이 온전히 나타낼 수 있는 가장 작은 값: {smallest}. 한계에 따르면 늦어도 "
+        "시그모이드 {depth}번 뒤에는 기울기가 이보다 작아집니다.",
     ),
     "others": (
         "tanh has slope 1 at 0 and less elsewhere; relu has slope 1 for positive values, so it "
         "passes the gradient on whole, and slope 0 for negative ones, where it passes nothing.",
-        "tanh의 기울기는 0에서 1이고 다른 곳에서는 더 작습니다. relu는 양수에서 기울기가 1이라 "
-        "그대로 전하고, 음수에서는 기울기가 0이라 아무것도 전하지 않습니다.",
+        "tanh 함수의 기울기는 0에서 1이고 다른 곳에서는 더 작습니다. relu 함수는 양수에서 "
+        "기울기가 1이라 그대로 전하고, 음수에서는 기울기가 0이라 아무것도 전하지 않습니다.",
     ),
     "axis": ("number of activations", "활성화 함수의 수"),
     "gradient": ("gradient that is left", "남은 기울기"),

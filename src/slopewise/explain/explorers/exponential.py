@@ -37,17 +37,18 @@ _WORDS: Words = {
     "own": (
         "Of the three only e^x has slopes that are its values, at every point: the largest "
         "difference over the table is {gap}.",
-        "세 함수 가운데 e^x만 모든 점에서 기울기와 함숫값이 같습니다. 표에서 가장 큰 차이: {gap}.",
+        "세 함수 가운데 e^x 함수만 모든 점에서 기울기와 함숫값이 같습니다. 표에서 가장 큰 차이: "
+        "{gap}.",
     ),
     "bases": ("Other bases a, and the slope of a^x at 0:",
-              "다른 밑 a, 그리고 x = 0에서 a^x의 기울기:"),
+              "다른 밑 a, 그리고 x = 0에서 a^x 함수의 기울기:"),
     "base_slope": ("slope at 0", "0에서의 기울기"),
     "remark": (
         "e is convenient, not necessary: a^x is as smooth for every base a > 0, and its derivative "
         "is itself times the constant ln a. For e that constant is 1.",
-        "e는 편리할 뿐 꼭 필요한 것은 아닙니다. 어떤 밑 a > 0이든 a^x는 똑같이 매끄럽고, 그 "
-        "도함수는 "
-        "자기 자신에 상수 ln a를 곱한 것입니다. e에서는 그 상수가 1입니다.",
+        "밑으로 자연상수를 쓰면 편리할 뿐, 꼭 그래야 하는 것은 아닙니다. 밑 a > 0 값이 무엇이든 "
+        "a^x 함수는 똑같이 매끄럽습니다. 그 도함수는 자기 자신에 상수를 곱한 것입니다. 곱하는 "
+        "상수: ln a. 밑이 자연상수이면 이 상수가 1입니다.",
     ),
     "line": ("tangent at x = {at}, slope {slope}", "x = {at}에서의 접선, 기울기 {slope}"),
     "slope_axis": ("slope", "기울기"),

@@ -29,22 +29,21 @@ _WORDS: Words = {
     "bound": (
         "The derivative is never above a quarter: σ(1 - σ) = 1/4 - (σ - 1/2)^2, which is 1/4 where "
         "σ is 1/2, at x = 0, and less everywhere else. The largest slope of the table is {most}.",
-        "도함수는 1/4을 넘지 않습니다: σ(1 - σ) = 1/4 - (σ - 1/2)^2. σ 값이 1/2인 x = 0에서 "
-        "1/4이고 "
-        "다른 곳에서는 더 작습니다. 표에서 가장 큰 기울기: {most}.",
+        "도함수의 최댓값은 4분의 1입니다: σ(1 - σ) = 1/4 - (σ - 1/2)^2. 최댓값을 갖는 "
+        "곳은 x = 0 지점이고, 다른 곳에서는 더 작습니다. 표에서 가장 큰 기울기: {most}.",
     ),
     "sides": (
         "σ(-x) = 1 - σ(x), so the slope is the same on both sides. Far to the right σ rounds to 1, "
         "and σ(1 - σ) written out gives 0; the engine's derivative keeps its digits there: {slope} "
         "at x = 20, as at -20.",
-        "σ(-x) = 1 - σ(x)이므로 기울기는 양쪽이 같습니다. 오른쪽 멀리에서는 σ 값이 1로 반올림되어 "
-        "σ(1 - σ) 식을 그대로 계산하면 0이 됩니다. 엔진의 도함수는 그곳에서도 자릿수를 "
-        "지킵니다. x = 20, x = -20에서의 기울기: {slope}.",
+        "σ(-x) = 1 - σ(x) 관계가 성립하므로 기울기는 양쪽이 같습니다. 오른쪽 멀리에서는 반올림한 σ "
+        "값이 1이므로 σ(1 - σ) 식을 그대로 계산한 값은 0입니다. 엔진의 도함수는 그곳에서도 "
+        "자릿수를 지킵니다. x = 20, x = -20 두 점의 기울기: {slope}.",
     ),
-    "written": ("σ(1 - σ) in float32", "float32로 계산한 σ(1 - σ)"),
+    "written": ("σ(1 - σ) in float32", "σ(1 - σ), float32 계산"),
     "quarter": ("a quarter", "1/4"),
     "picture": ("The sigmoid and its derivative, which stays under a quarter.",
-                "시그모이드와 1/4을 넘지 않는 그 도함수."),
+                "시그모이드와 그 도함수. 최댓값은 4분의 1입니다."),
     "family": ("A family of sigmoids, σ(k x), from flat to steep.",
                "기울기가 다른 시그모이드의 모임 σ(k x)."),
     "steepest": ("slope at 0, k/4", "0에서의 기울기 k/4"),

@@ -43,8 +43,8 @@ _WORDS: Words = {
     "rows": (
         "Each row sums to 0: what one share gains the others lose. On the diagonal p(1 - p)/T, "
         "never above 1/(4T), as for the sigmoid.",
-        "줄마다 합이 0입니다. 한 몫이 늘면 다른 몫이 그만큼 줄어듭니다. 대각선의 값 p(1 - p)/T는 "
-        "시그모이드처럼 1/(4T)을 넘지 않습니다.",
+        "줄마다 합이 0입니다. 한 몫이 늘면 다른 몫이 그만큼 줄어듭니다. 대각선의 값은 p(1 - p)/T "
+        "꼴이며, 시그모이드와 같은 까닭으로 한계가 있습니다. 그 한계: 1/(4T).",
     ),
     "axis": ("temperature T", "온도 T"),
     "picture": ("The shares against the temperature.", "온도에 따른 몫."),
