@@ -1,12 +1,13 @@
 """The faulty models that are known from publications, and healthy ones, as data.
 
-Specifications of AutoTrainer (ICSE 2021), DeepDiagnosis (ICSE 2022) and of questions asked in public,
-restated; the digits (8 by 8) stand in for MNIST. Every case has what a right verdict is, and no name
-of it is ever shown to the tool.
+Specifications of AutoTrainer (ICSE 2021), DeepDiagnosis (ICSE 2022) and of questions asked in
+public, restated; the digits (8 by 8) stand in for MNIST. Every case has what a right verdict is,
+and no name of it is ever shown to the tool.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -84,7 +85,7 @@ def moons() -> Data:
 def blobs() -> Data:
     from sklearn.datasets import make_blobs
 
-    x, y = make_blobs(1000, centers=3, cluster_std=2.0, random_state=2)
+    x, y = make_blobs(1000, centers=3, cluster_std=2.0, random_state=2)[:2]
     return _halve(x.astype(np.float32), np.asarray(y, np.int64))
 
 
@@ -151,7 +152,7 @@ def chain(
 ) -> nn.Sequential:  # fmt: skip
     """Linear layers with an activation between them."""
     layers: list[Any] = []
-    for i, (rows, columns) in enumerate(zip(sizes, sizes[1:], strict=False)):
+    for i, (rows, columns) in enumerate(itertools.pairwise(sizes)):
         layer = nn.Linear(rows, columns)
         if init is not None:
             with sw.no_grad():

@@ -4,6 +4,7 @@ Invariant: a network is measured without being changed. It is separate because t
 of it.
 """
 
+from slopewise.health.curing import Cure, Trial, cure
 from slopewise.health.diagnosis import diagnose
 from slopewise.health.examination import Examination
 from slopewise.health.examining import examine
@@ -15,6 +16,7 @@ from slopewise.health.record import Call, Record
 
 __all__ = [
     "Call",
+    "Cure",
     "Examination",
     "Factor",
     "Finding",
@@ -23,6 +25,8 @@ __all__ = [
     "Readings",
     "Record",
     "Trajectory",
+    "Trial",
+    "cure",
     "diagnose",
     "examine",
     "measure",

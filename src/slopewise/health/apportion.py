@@ -11,6 +11,7 @@ even that is saturation, or units that are dead.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -117,7 +118,7 @@ def split_nominal(factors: Sequence[Factor]) -> list[Part]:
     """
     parts: list[Part] = []
     weights = [i for i, f in enumerate(factors) if f.letter == "M" and "scale" in f.weights]
-    for before, i in zip(weights, weights[1:], strict=False):
+    for before, i in itertools.pairwise(weights):
         types = [f.type.lower() for f in factors[before + 1 : i] if f.letter in "AR"]
         normal = any(f.letter == "N" for f in factors[before + 1 : i])
         shape = min((EXPECTED.get(t, 1.0) for t in types), default=1.0)

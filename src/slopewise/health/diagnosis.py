@@ -61,12 +61,17 @@ def diagnose(readings: Readings) -> list[Finding]:
     ]
     finite = _check_finite(readings)
     flow = [*_check_dead(readings), *_check_chain(readings), *_check_saturation(readings),
-            *_check_norms(readings), *_check_width(readings)]  # fmt: skip
+            *_check_norms(readings), *_check_bend(readings), *_check_width(readings)]  # fmt: skip
     rates = _check_rate(readings, progress)
     limit = progress.threshold
     flow = [f for f in flow if f.strength >= limit]
+    t = readings.trajectory
+    if progress.too_low and t is not None and not t.adaptive and not flow:
+        # Without Adam a step is as long as the gradient: where that vanishes, steps are short.
+        flow = [f for f in _check_chain(readings, True) if f.id == "vanishing"
+                and f.strength >= 0.4]  # fmt: skip
     found = [*certain, *finite, *flow, *rates]
-    if not found and progress.stuck:
+    if not found and (progress.stuck or progress.lag > 0.2):
         found = _search(readings, progress)
     return _order(found)
 
@@ -89,17 +94,20 @@ def _order(found: Sequence[Finding]) -> list[Finding]:
     """Return the gravest first: what makes the others happen before what follows from it."""
     drawn_small = any(f.id in ("vanishing", "forward_collapse") and f.cause == "initialisation"
                       for f in found)  # fmt: skip
-    places = {
+    places: dict[str, float] = {
         "wrong_head": 0, "no_head_gradient": 0, "symmetry": 1, "input_scale": 2,
-        "dying_relu": 5 if drawn_small else 3, "saturated": 4, "exploding": 4, "vanishing": 4, "forward_collapse": 4,
+        "dying_relu": 5 if drawn_small else 3, "saturated": 4, "exploding": 4,
+        "vanishing": 4, "forward_collapse": 4,
         "normalisation": 4, "too_narrow": 5, "oscillation": 6, "learning_rate_high": 6,
         "learning_rate_low": 7,
     }  # fmt: skip
+    places["too_narrow"] = 2.6 if any(f.id == "too_narrow" and f.strength > 1.5
+                                      for f in found) else 5  # fmt: skip
     proved = [f.id for f in found if f.id in _STEPS and f.strength > 1]
     for id in proved:
         # What a smaller rate puts right is not the fault of the layers, unless they are far off.
         if all(f.strength < 2 for f in found if places[f.id] in (3, 4, 5)):
-            places[id] = 2
+            places[id] = 2.5
     return sorted(found, key=lambda f: (places[f.id], -f.strength))
 
 
@@ -212,17 +220,26 @@ def _check_finite(readings: Readings) -> list[Finding]:
 
 def _grown(factors: Sequence[Factor]) -> tuple[str, str, str]:
     """Return the layer, letter and cause where values grow most, going forward."""
-    best, found = 0.0, ("", "", "initialisation")
+    gains: dict[str, float] = {}
+    most: dict[str, tuple[float, str]] = {}
     before = 1.0
     for f in factors:
         rms = f.forward.get("rms", math.nan)
-        rms = rms if math.isfinite(rms) else before * 1e30
-        gain = math.log(max(rms, LEAST)) - math.log(max(before, LEAST))
-        if gain > best:
-            cause = {"A": "activation", "N": "normalisation"}.get(f.letter, "initialisation")
-            best, found = gain, (f.name, f.letter, cause)
+        over = not math.isfinite(rms) or rms > 1e30
+        gain = 30.0 if over else math.log(max(rms, LEAST)) - math.log(max(before, LEAST))
+        letter = f.letter if f.letter in _GROWN else "M"
+        gains[letter] = gains.get(letter, 0.0) + max(gain, 0.0)
+        most[letter] = max(most.get(letter, (-math.inf, "")), (gain, f.name))
+        if over:
+            break
         before = rms
-    return found
+    if not gains:
+        return "", "", "initialisation"
+    letter = max(gains, key=lambda k: gains[k])
+    return most[letter][1], letter, _GROWN[letter]
+
+
+_GROWN = {"A": "activation", "N": "normalisation", "M": "initialisation"}
 
 
 # ------------------------------------------------------------------ the chain
@@ -381,6 +398,31 @@ def _check_saturation(readings: Readings) -> list[Finding]:
                     shares[worst.name], shown, remedies, shares, strength)]  # fmt: skip
 
 
+def _check_bend(readings: Readings) -> list[Finding]:
+    """Activations used in their straight part only, so that the layers make one product."""
+    hidden = [f for f in _activations(readings) if 0 < f.parts.get("bend", math.nan) < math.inf
+              and f.forward.get("rms", 0.0) > 0]  # fmt: skip
+    if not hidden:
+        return []
+    logs = {f.name: -math.log(f.parts["bend"]) for f in hidden if f.parts["bend"] < 1}
+    if len(logs) < len(hidden):
+        return []
+    strength = min(logs.values()) / math.log(STRAIGHT)
+    place = next(i for i, f in enumerate(readings.factors) if f is hidden[0])
+    normed = any(f.letter == "N" for f in readings.factors[max(0, place - 1) : place])
+    whole = sum(logs.values())
+    shares = {n: 100 * x / whole for n, x in sorted(logs.items(), key=lambda s: -s[1])}
+    cause = "normalisation" if normed else "initialisation"
+    name = next(iter(shares))
+    return [Finding("forward_collapse", cause, name, "N" if normed else "M", shares[name],
+                    {"bend": min(f.parts["bend"] for f in hidden)}, _CHAIN_REMEDIES[
+                        "initialisation"], shares, strength)]  # fmt: skip
+
+
+STRAIGHT = 100.0
+"""Slopes that vary by a hundredth are those of a straight line."""
+
+
 def _check_norms(readings: Readings) -> list[Finding]:
     found: list[Finding] = []
     for f in readings.factors:
@@ -437,7 +479,7 @@ def _check_rate(readings: Readings, progress: Progress) -> list[Finding]:
 def _search(readings: Readings, progress: Progress) -> list[Finding]:
     """Return the likeliest cause of a network that does not learn, where no sign is plain."""
     readings = readings.after or readings
-    found = [*_check_dead(readings), *_check_chain(readings, True),
+    found = [*_check_dead(readings), *_check_chain(readings, True), *_check_bend(readings),
              *_check_saturation(readings)]  # fmt: skip
     found = [f for f in found if f.strength >= progress.threshold]
     return sorted(found, key=lambda f: -f.strength)[:1]

@@ -21,6 +21,7 @@ from slopewise.errors import UsageError
 from slopewise.explain.requests import check_lang, check_range
 from slopewise.health.examination import Examination
 from slopewise.health.framework import Framework, find_framework
+from slopewise.health.plain import follow_plain
 from slopewise.health.probe import as_tensor
 from slopewise.health.readings import Readings, read, read_all
 from slopewise.health.trajectory import follow, measure_sharpness
@@ -157,22 +158,22 @@ def read_batches(data: Any, batch_size: int | None, count: int) -> list[Any]:
 
 
 def gather(
-    data: Any, listed: Sequence[Any],
+    data: Any, listed: Sequence[Any], most: int | None = LOOKED_AT,
     take: Callable[[Any], Any] | None = None, join: Callable[[Sequence[Any]], Any] = sw.cat,
 ) -> Any:  # fmt: skip
-    """Return rows of several batches as one batch, up to `LOOKED_AT`."""
+    """Return rows of several batches as one batch, up to so many."""
     if isinstance(data, tuple) and len(data) == 2:
         dtype = listed[0][0].dtype
-        return tuple((take(v) if take else as_tensor(v, dtype))[:LOOKED_AT] for v in data)
+        return tuple((take(v) if take else as_tensor(v, dtype))[:most] for v in data)
     parts: list[list[Any]] = [[], []]
     rows = 0
     for x, y in listed:
         parts[0].append(x)
         parts[1].append(y)
         rows += len(x)
-        if rows >= LOOKED_AT:
+        if most is not None and rows >= most:
             break
-    return tuple(join(p)[:LOOKED_AT] if len(p) > 1 else p[0] for p in parts)
+    return tuple(join(p)[:most] if len(p) > 1 else p[0] for p in parts)
 
 
 def _follow_all(
@@ -185,6 +186,8 @@ def _follow_all(
         with frame.keep(model, data):
             other, _ = follow(model, loss_fn, listed, whole, optimizer, steps, scale)
         found.others[scale] = other.ends
+    arrays = [(frame.read(x), frame.read(y)) for x, y in (*listed, whole)]
+    found.plain = follow_plain(arrays[:-1], arrays[-1], steps)
     if not found.adaptive:
         found.sharpness = found.rate * measure_sharpness(model, loss_fn, listed[0])
     readings.trajectory = found

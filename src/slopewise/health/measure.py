@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from slopewise.health.record import Call, Record
+from slopewise.health.steps import measure_steps
 
 LETTERS = {"activation": "A", "norm": "N", "weights": "M"}
 """Kinds of call, each with the letter of its factor; others have a measured ratio of their own."""
@@ -95,7 +96,44 @@ def measure(record: Record) -> list[Factor]:
     >>> [(f.letter, abs(f.formula - f.measured) < 1e-6) for f in measure(record)]
     [('M', True), ('A', True), ('M', True)]
     """
-    return [measure_call(call) for call in record.calls]
+    found = [measure_call(call) for call in record.calls]
+    for i, call in enumerate(record.calls):
+        if call.kind == "add" and call.grad_y is not None:
+            _measure_shares(record, i, found[i])
+    return found
+
+
+def _measure_shares(record: Record, place: int, found: Factor) -> None:
+    """Return what each way into a sum hands back of the gradient where the ways part.
+
+    The way past a block hands back g itself, the block what it makes of g: the shares are the
+    products with their sum over its square, and sum to 1.
+    """
+    call = record.calls[place]
+    inner = [s for s in call.sources if s >= 0]
+    for way in inner:
+        start = _find_fork(record, way, set(inner) - {way})
+        if start is None:
+            continue
+        whole, past = record.calls[start].grad_y, call.grad_y
+        if whole is None or past.shape != whole.shape or not np.any(whole):
+            continue
+        size = float(np.sum(whole**2))
+        found.parts["past"] = float(np.sum(past * whole)) / size
+        found.parts["through"] = float(np.sum((whole - past) * whole)) / size
+        return
+
+
+def _find_fork(record: Record, place: int, others: set[int]) -> int | None:
+    """Go back from a call along single sources to one that another way into the sum starts at."""
+    while place >= 0:
+        sources = record.calls[place].sources
+        if len(sources) != 1:
+            return None
+        place = sources[0]
+        if place in others:
+            return place
+    return None
 
 
 def measure_call(call: Call) -> Factor:
@@ -111,6 +149,8 @@ def measure_call(call: Call) -> Factor:
         formula(call, found)
     if call.kind == "weights":
         _measure_weights(call, found)
+    elif call.kind == "recurrent":
+        found.steps = measure_steps(call)
     return found
 
 
@@ -153,6 +193,8 @@ def _measure_activation(call: Call, found: Factor) -> None:
     found.parts["dead"] = float(np.mean(by_unit == 0))
     found.parts["live"] = float(np.sum(by_unit > 0))
     found.parts["bound"] = bound
+    # 0 where all slopes are the same, as in the straight part of an activation.
+    found.parts["bend"] = float(np.std(slope) / max(float(np.sqrt(np.mean(slope**2))), 1e-300))
     found.parts["mean_slope"] = float(np.sqrt(np.mean(slope**2)))
 
 

@@ -31,6 +31,8 @@ class Progress:
         Of the loss after the steps: 1 at guessing, 0 at perfect.
     reached : float
         The least that is to be expected of the budget, seen by steps with larger rates.
+    lag : float
+        `reached` less what a plain network has left; NaN where that is not known.
     ratio, cosine : float
         Medians over the steps.
     lower, higher : float
@@ -40,6 +42,7 @@ class Progress:
     known: bool = False
     left: float = math.nan
     reached: float = math.nan
+    lag: float = math.nan
     ratio: float = math.nan
     cosine: float = math.nan
     lower: float = math.nan
@@ -62,9 +65,13 @@ class Progress:
         """How strong a sign has to be, given what is learned."""
         if not self.known:
             return 1.0
-        if self.left < 0.5 or self.reached < 0.3:
+        if self.too_low or self.too_high:
+            return 1.0  # what is seen of learning has another reason
+        if math.isnan(self.lag):
+            return 3.0 if self.reached < 0.3 else 0.4 if self.stuck else 1.0
+        if self.lag < 0.1:
             return 3.0
-        return 0.4 if self.stuck else 1.0
+        return 0.4 if self.stuck else 0.7 if self.lag > 0.2 else 1.0
 
 
 def judge_progress(readings: Readings) -> Progress:
@@ -104,12 +111,14 @@ def judge_progress(readings: Readings) -> Progress:
     budget = readings.budget or HORIZON
     outcomes = {1.0: min(map(left, t.ends[1:]))}
     for scale, ends in t.others.items():
-        if scale > 1:
-            # As many steps with this rate as the budget has with the true one.
-            share = min(1.0, budget / (scale * steps))
-            place = max(1, math.floor(share * (len(ends) - 1)))
+        # As many steps with this rate as the budget has with the true one.
+        place = math.floor(min(1.0, budget / (scale * steps)) * (len(ends) - 1))
+        if scale > 1 and place > 0:
             outcomes[scale] = min(map(left, ends[1 : place + 1]))
     p.reached = min(outcomes.values())
+    plain = [x for x in t.plain[1:] if math.isfinite(x)]
+    if plain and math.isfinite(p.reached):
+        p.lag = p.reached - min(plain)
     best = {s: min(map(left, e[1:])) for s, e in t.others.items()}
     p.lower = t.others.get(0.1, [math.nan])[-1]
     p.higher = min((e[-1] for s, e in t.others.items() if s > 1 and math.isfinite(e[-1])),
@@ -121,8 +130,11 @@ def judge_progress(readings: Readings) -> Progress:
     p.bounces = p.cosine < -0.2 or (bool(jumps) and max(jumps) > 0.2 * whole)
     calmer = p.left - best.get(0.1, math.inf)
     p.high = 10.0 if p.diverges else max(0.0, calmer / 0.2)
-    p.too_high = p.diverges or (calmer > 0.2 and p.ratio > 3 * STEP)
+    p.too_high = p.diverges or (calmer > 0.2 and p.ratio > 3 * STEP) or (
+        calmer > 0.1 and p.ratio > 10 * STEP)  # fmt: skip
     faster = p.reached - min(best.values(), default=math.inf)
     p.low = max(0.0, faster / 0.25)
-    p.too_low = not p.too_high and p.reached > 0.5 and faster > 0.25 and p.ratio < STEP
+    # Weights that will have changed by a tenth in all stay what they were drawn as.
+    still = budget * p.ratio < 0.1 and faster > 0.05
+    p.too_low = not p.too_high and p.reached > 0.3 and p.ratio < STEP and (faster > 0.25 or still)
     return p

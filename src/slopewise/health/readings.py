@@ -120,6 +120,9 @@ class Trajectory:
         The metric at the same places as `ends`.
     others : dict of float to list of float
         `ends` of the same steps with the learning rate times the key.
+    plain : list of float
+        What a plain network has left to learn at the same places: 1 at guessing, 0 at perfect.
+        Empty where that was not tried.
     adaptive : bool
         Whether the optimiser scales each step by the size of gradients, as Adam does.
     """
@@ -134,6 +137,7 @@ class Trajectory:
     batch: int = 0
     sharpness: float = math.nan
     others: dict[float, list[float]] = field(default_factory=dict[float, "list[float]"])
+    plain: list[float] = field(default_factory=list[float])
     adaptive: bool = False
     momentum: float = 0.0
 

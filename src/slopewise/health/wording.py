@@ -38,7 +38,7 @@ EXPLAINED: Words = {
                   "역전파하면서 기울기가 줄어들어 앞쪽 층이 거의 학습하지 못합니다."),
     "exploding": ("Values or gradients grow from layer to layer, so that steps have no measure.",
                   "층을 지날수록 값이나 기울기가 커져 이동 크기를 정할 수 없습니다."),
-    "forward_collapse": ("Samples become alike on the way forward; the last layers see no difference.",
+    "forward_collapse": ("Samples become alike going forward: the last layers see no difference.",
                          "순전파하면서 표본들이 서로 비슷해져 뒤쪽 층이 표본을 구별하지 못합니다."),
     "dying_relu": ("Units that no sample wakes pass no gradient back.",
                    "어느 표본에도 켜지지 않는 유닛은 기울기를 되돌려 보내지 않습니다."),
@@ -138,6 +138,7 @@ EVIDENCE: Words = {
     "saturated": ("saturated share of the activations", "포화된 활성값의 비율"),
     "slope": ("slope on average", "평균 기울기"),
     "bound": ("steepest slope", "가장 가파른 기울기"),
+    "bend": ("variation of the slopes", "기울기의 변동"),
     "kept": ("share of the gradient that is kept", "남는 기울기의 비율"),
     "scale": ("scale", "배율"),
     "rate": ("learning rate", "학습률"),
@@ -184,3 +185,22 @@ WORDS: Words = {
     "A": ("activation A", "활성화 A"), "N": ("normalisation N", "정규화 N"),
     "M": ("weights M", "가중치 M"), "R": ("other", "그 밖"),
 }  # fmt: skip
+
+CURE: Words = {
+    "cured": ("Cured: score {before} before, {after} after.", "고침: 점수 {before} → {after}."),
+    "not_cured": ("No remedy was better by the margin: score {before}.",
+                  "어느 방법도 기준만큼 나아지지 않았습니다. 점수 {before}."),
+    "changes": ("What to change:", "바꿀 내용:"),
+    "remedy": ("remedy", "방법"),
+    "before": ("before", "전"),
+    "after": ("after", "후"),
+    "gain": ("gain", "차이"),
+    "bound": ("at least", "하한"),
+    "better": ("better", "나아짐"),
+    "yes": ("yes", "예"),
+    "no": ("no", "아니요"),
+    "score": ("score on held-out rows", "검증 자료의 점수"),
+    "picture": ("Scores of every remedy, seed by seed; the line is the untouched model.",
+                "방법마다 얻은 점수. 세로선은 고치기 전 모델."),
+}  # fmt: skip
+"""What a cure says."""
