@@ -220,6 +220,7 @@ def _build_train(lang: str) -> click.Command:
         click.option("--folds", default="auto", show_default=True, help=text("folds")),
         click.option("--memory", type=int, default=1024, show_default=True, help=text("memory")),
         click.option("--resume", type=click.Path(path_type=Path), help=text("resume")),
+        click.option("--no-health", is_flag=True, help=text("no_health")),
     ]
 
     @click.command("train", cls=SpokenCommand, help=say("train_about", lang))
@@ -247,7 +248,8 @@ def _build_train(lang: str) -> click.Command:
         values["folds"] = read_folds(values["folds"])
         values["compile"] = COMPILE[values["compile"]]
         values["memory"] = max(1, values["memory"]) * 2**20
-        return train_table(table, values, given, out, resume, terminal)
+        health = not values.pop("no_health")
+        return train_table(table, values, given, out, resume, terminal, health)
 
     return train
 

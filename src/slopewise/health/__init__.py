@@ -13,6 +13,8 @@ from slopewise.health.measure import Factor, measure
 from slopewise.health.probe import record_batch
 from slopewise.health.readings import Head, Inputs, Readings, Trajectory, read
 from slopewise.health.record import Call, Record
+from slopewise.health.watch import Watch
+from slopewise.health.watching import Watcher
 
 __all__ = [
     "Call",
@@ -26,6 +28,8 @@ __all__ = [
     "Record",
     "Trajectory",
     "Trial",
+    "Watch",
+    "Watcher",
     "cure",
     "diagnose",
     "examine",

@@ -53,7 +53,9 @@ class Framework(Protocol):
         """Run without a tape."""
         ...
 
-    def record(self, model: Any, loss_fn: Callable[[Any, Any], Any], x: Any, y: Any) -> Record:
+    def record(
+        self, model: Any, loss_fn: Callable[[Any, Any], Any], x: Any, y: Any, trials: bool = True
+    ) -> Record:
         """Run one batch and return what happened."""
         ...
 
@@ -95,9 +97,11 @@ class Own:
         """Run without a tape."""
         return sw.no_grad()
 
-    def record(self, model: Any, loss_fn: Callable[[Any, Any], Any], x: Any, y: Any) -> Record:
+    def record(
+        self, model: Any, loss_fn: Callable[[Any, Any], Any], x: Any, y: Any, trials: bool = True
+    ) -> Record:
         """Run one batch and return what happened."""
-        return record_batch(model, loss_fn, x, y)
+        return record_batch(model, loss_fn, x, y, trials)
 
 
 def find_framework(model: Any, where: str = "examine") -> Framework:

@@ -76,12 +76,14 @@ class Factor:
         return math.nan if found is None else found
 
 
-def measure(record: Record) -> list[Factor]:
+def measure(record: Record, singular: bool = True) -> list[Factor]:
     """Return the factors of every call, in the order of the calls.
 
     Parameters
     ----------
     record : Record
+    singular : bool
+        Whether singular values of the weights are computed, which takes longest.
 
     Returns
     -------
@@ -96,7 +98,7 @@ def measure(record: Record) -> list[Factor]:
     >>> [(f.letter, abs(f.formula - f.measured) < 1e-6) for f in measure(record)]
     [('M', True), ('A', True), ('M', True)]
     """
-    found = [measure_call(call) for call in record.calls]
+    found = [measure_call(call, singular) for call in record.calls]
     for i, call in enumerate(record.calls):
         if call.kind == "add" and call.grad_y is not None:
             _measure_shares(record, i, found[i])
@@ -136,7 +138,7 @@ def _find_fork(record: Record, place: int, others: set[int]) -> int | None:
     return None
 
 
-def measure_call(call: Call) -> Factor:
+def measure_call(call: Call, singular: bool = True) -> Factor:
     """Return the factor of one call."""
     found = Factor(call.name, call.kind, call.type, LETTERS.get(call.kind, "R"))
     found.grad_in, found.grad_out = _norm(call.grad_x), _norm(call.grad_y)
@@ -147,6 +149,8 @@ def measure_call(call: Call) -> Factor:
     formula = _FORMULAS.get(call.kind)
     if formula is not None and call.grad_y is not None and found.grad_out > 0:
         formula(call, found)
+        if singular and call.type == "Linear":
+            _measure_singular(call, found)
     if call.kind == "weights":
         _measure_weights(call, found)
     elif call.kind == "recurrent":
@@ -249,19 +253,23 @@ def _measure_product(call: Call, found: Factor) -> None:
     weight = call.parameters.get("weight")
     if weight is None or call.type == "Embedding":
         return
-    rows = weight.reshape(len(weight), -1)
     scale = _norm(weight) / math.sqrt(len(weight))
     if call.type == "Linear":
         found.formula = _norm(call.grad_y @ weight) / found.grad_out
-        if max(rows.shape) <= MOST_SINGULAR and np.all(np.isfinite(rows)):
-            values = np.linalg.svd(rows, compute_uv=False)
-            found.weights["smallest"] = float(values[-1])
-            found.weights["largest"] = float(values[0])
     else:
         found.formula = found.measured
     found.parts["scale"] = scale
     if found.formula is not None and scale:
         found.parts["alignment"] = found.formula / scale
+
+
+def _measure_singular(call: Call, found: Factor) -> None:
+    """The extreme singular values, which M lies between where a layer does not widen."""
+    weight = call.parameters.get("weight")
+    if weight is not None and max(weight.shape) <= MOST_SINGULAR and np.all(np.isfinite(weight)):
+        values = np.linalg.svd(weight, compute_uv=False)
+        found.weights["smallest"] = float(values[-1])
+        found.weights["largest"] = float(values[0])
 
 
 def _differ(weight: Any) -> float:

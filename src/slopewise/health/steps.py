@@ -1,8 +1,8 @@
 """Time steps: what a recurrent layer does to the gradient from each step to the one before.
 
-Invariant: the gradient at a step is that of its output and of all steps after it, by the layer's own
-equations in float64, from arrays alone. It is separate from the measure of other layers, whose calls
-have no inner steps.
+Invariant: the gradient at a step is that of its output and of all steps after it, by the layer's
+own equations in float64, from arrays alone. It is separate from the measure of other layers, whose
+calls have no inner steps.
 
 Source: Pascanu, Mikolov & Bengio (2013), section 2: the product of W^T diag(phi').
 """

@@ -82,11 +82,13 @@ class Torch:
         """Run without a tape."""
         return torch.no_grad()
 
-    def record(self, model: Any, loss_fn: Callable[[Any, Any], Any], x: Any, y: Any) -> Record:
+    def record(
+        self, model: Any, loss_fn: Callable[[Any, Any], Any], x: Any, y: Any, trials: bool = True
+    ) -> Record:
         """Run one batch and return what happened."""
         from slopewise.health.torch_probe import record_torch_batch
 
-        return record_torch_batch(model, loss_fn, x, y)
+        return record_torch_batch(model, loss_fn, x, y, trials)
 
 
 def read_tensor(tensor: Any) -> np.ndarray:

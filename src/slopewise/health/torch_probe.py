@@ -106,7 +106,9 @@ def list_layers(model: Any) -> list[tuple[str, Any]]:
     return found
 
 
-def record_torch_batch(model: Any, loss_fn: Callable[[Any, Any], Any], x: Any, y: Any) -> Record:
+def record_torch_batch(
+    model: Any, loss_fn: Callable[[Any, Any], Any], x: Any, y: Any, trials: bool = True
+) -> Record:
     """Run one batch through a model of PyTorch's and back, and return what happened.
 
     Parameters
@@ -115,6 +117,8 @@ def record_torch_batch(model: Any, loss_fn: Callable[[Any, Any], Any], x: Any, y
     loss_fn : callable
         From the model's output and the target to a tensor of one number.
     x, y : tensor, the batch first
+    trials : bool
+        Whether other outputs are tried on the loss.
 
     Returns
     -------
@@ -144,7 +148,8 @@ def record_torch_batch(model: Any, loss_fn: Callable[[Any, Any], Any], x: Any, y
             if not isinstance(loss, torch.Tensor) or loss.numel() != 1:
                 raise UsageError("health: loss_fn must return a tensor of one number.")
             record = watch.finish(given, x, y, output, loss)
-        record.trials = _try_outputs(record, output, loss_fn, y)
+        if trials:
+            record.trials = _try_outputs(record, output, loss_fn, y)
         return record
     finally:
         watch.remove()
@@ -501,7 +506,7 @@ def _turn(array: np.ndarray, turned: bool) -> np.ndarray:
 
 def _read_settings(module: Any) -> dict[str, Any]:
     names = ("eps", "normalized_shape", "num_groups", "stride", "padding", "kernel_size", "groups",
-             "inplace", "p")  # fmt: skip
+             "inplace", "p", "batch_first", "nonlinearity")  # fmt: skip
     settings = {name: getattr(module, name) for name in names if hasattr(module, name)}
     settings["training"] = bool(module.training)
     for name in ("running_mean", "running_var"):
