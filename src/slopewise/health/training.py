@@ -94,6 +94,7 @@ class TrainingWatcher:
         """Take the readings of the network as it is now."""
         recipe = trial.recipe
         loss = nn.functional.cross_entropy if trial.classes else _measure_numbers
+        names = name_layers(recipe.architecture)
         quiet = hush()
         try:
             with self._frame.keep(None, None):
@@ -101,15 +102,14 @@ class TrainingWatcher:
                 model = build_model(replace(recipe.architecture, members=1), arrays)
                 model.train()
                 record = self._frame.record(model, loss, *kept.batch, kept.trials is None)
+            if kept.trials is None:
+                kept.trials = record.trials
+            record.trials = kept.trials
+            for call in record.calls:
+                call.name = names.get(call.name, call.name)
+            return kept.watch.add(done, read(record, singular=False))
         finally:
             restore(quiet)
-        if kept.trials is None:
-            kept.trials = record.trials
-        record.trials = kept.trials
-        names = name_layers(recipe.architecture)
-        for call in record.calls:
-            call.name = names.get(call.name, call.name)
-        return kept.watch.add(done, read(record, singular=False))
 
 
 def name_layers(architecture: Architecture) -> dict[str, str]:

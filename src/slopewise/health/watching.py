@@ -64,7 +64,7 @@ class Watcher:
     ...     optimizer.zero_grad()
     ...     nn.functional.cross_entropy(model(x), y).backward()
     ...     optimizer.step()
-    ...     watcher.step()
+    ...     _ = watcher.step()
     >>> [look.step for look in watcher.watch.looks]
     [2, 4]
     """
@@ -120,12 +120,12 @@ class Watcher:
             with self._frame.keep(self.model, None):
                 x, y = self._batch
                 record = self._frame.record(self.model, self.loss_fn, x, y, self._trials is None)
+            if self._trials is None:
+                self._trials = record.trials  # of targets alone, so the same at every look
+            record.trials = self._trials
+            found = self.watch.add(self.steps, read(record, singular=False))
         finally:
             restore(quiet)
-        if self._trials is None:
-            self._trials = record.trials  # of targets alone, so the same at every look
-        record.trials = self._trials
-        found = self.watch.add(self.steps, read(record, singular=False))
         if self.notify is not None:
             for finding in found:
                 self.notify(say_finding(finding, self.steps, self.watch.lang))
