@@ -261,6 +261,7 @@ def main() -> None:
     parser.add_argument("--even", action="store_true", help="the half thresholds were chosen on")
     parser.add_argument("--no-cure", action="store_true")
     parser.add_argument("--no-listed", action="store_true")
+    parser.add_argument("--listed-only", action="store_true")
     parser.add_argument("--out", default="", help="a file for the rows, as JSON lines")
     options = parser.parse_args()
     if options.sampled:
@@ -278,6 +279,8 @@ def main() -> None:
         if not options.no_listed:
             check = partial(check_listed, cured=heal and not options.sampled)
             tell_listed([keep(r) for r in pool.imap(check, [*cases.FAULTY, *cases.HEALTHY])])
+        if options.listed_only:
+            return
         bases = pool.map(measure_base, mutants.HEALTHY)
         best = {name: max(b for b, r in zip(bases, mutants.HEALTHY, strict=True) if r.data == name)
                 for name in {r.data for r in mutants.HEALTHY}}  # fmt: skip

@@ -295,7 +295,7 @@ class _Search:
         self.goal = self._find_goal(plan)
         listed = _list_remedies(examination, remedies)
         again = [pair for pair in listed if pair[1] is not None]
-        proved = plan
+        proved, scores = plan, self.untouched
         for remedy, finding in [*listed, *again]:
             if remedy in plan.remedies:
                 continue
@@ -304,11 +304,10 @@ class _Search:
                 continue
             plan = better
             if self._is_proved():
-                proved = plan
-                if not float(np.mean(self.best)) < self.goal - self.margin:
+                proved, scores = plan, self.best
+                if not float(np.mean(self.best)) < self.goal - self.margin / 2:
                     break
-        if proved is self.start:
-            self.best = self.untouched
+        self.best = scores if proved is not self.start else self.untouched
         return proved
 
     def _is_proved(self) -> bool:
@@ -334,13 +333,17 @@ class _Search:
         usual = float(np.mean([s if math.isfinite(s) else 0.0 for s in self.best]))
         # What is plainly wrong is put right even where that alone does not help yet.
         needed = remedy == "head" and top >= usual - self.margin
-        if top - usual < self.margin and not needed:
+        # On top of what is proved already, any sure gain of half the margin is worth taking.
+        extra = plan is not self.start and self._is_proved()
+        least = self.margin / 2 if extra else self.margin
+        if top - usual < least and not needed:
             self.trials.append(Trial(remedy, chosen.changes, (usual,), (top,), top - usual,
                                      math.nan, False))  # fmt: skip
             return None
         after = [top, *(self._score(chosen, seed) for seed in self.seeds[1:])]
         gain, bound = compare(self.best, after, self.confidence)
-        while bound < self.margin <= gain / 3 and len(after) < self.most:
+        wanted = 0.0 if extra else self.margin
+        while bound < wanted and self.margin <= gain / 3 and len(after) < self.most:
             # A large gain that is not sure yet: more seeds decide.
             seed = self.seeds[-1] + 1
             self.seeds = [*self.seeds, seed]
@@ -348,7 +351,7 @@ class _Search:
             self.best = [*self.best, self._score(plan, seed)]
             after.append(self._score(chosen, seed))
             gain, bound = compare(self.best, after, self.confidence)
-        better = bound >= self.margin or (needed and gain > -self.margin)
+        better = (bound >= wanted and gain >= least) or (needed and gain > -self.margin)
         self.trials.append(Trial(remedy, chosen.changes, tuple(self.best), tuple(after), gain,
                                  bound, better))  # fmt: skip
         if not better:

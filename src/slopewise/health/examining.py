@@ -7,7 +7,6 @@ from the examination itself, which does not know where readings come from.
 # pyright: reportPrivateUsage=false
 from __future__ import annotations
 
-import copy
 import itertools
 import math
 from collections.abc import Callable, Sequence
@@ -142,16 +141,18 @@ def read_batches(data: Any, batch_size: int | None, count: int) -> list[Any]:
         x, y = (v if hasattr(v, "detach") else np.asarray(v) for v in (x, y))
         places = [order[i : i + batch_size] for i in range(0, rows - batch_size + 1, batch_size)]
         return [(x[p], y[p]) for p in places[:count]]
-    source: Any = data if isinstance(data, (list, tuple)) else copy.copy(data)
-    if isinstance(getattr(source, "generator", None), sw.Generator):
-        source.generator = copy.deepcopy(source.generator)
+    generator = getattr(data, "generator", None)
+    state = None if generator is None else generator.get_state()
     try:
-        found = [tuple(batch) for batch in itertools.islice(source, count)]
+        found = [tuple(batch) for batch in itertools.islice(data, count)]
     except TypeError as error:
         raise UsageError(
             "examine: data must be (x, y), a DataLoader or a list of batches"
             f" (x, y), not {type(data).__name__}."
         ) from error
+    finally:
+        if generator is not None:
+            generator.set_state(state)
     if not found or any(len(batch) != 2 for batch in found):
         raise UsageError("examine: data has no batches of input and target; give pairs (x, y).")
     return found

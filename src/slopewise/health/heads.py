@@ -54,6 +54,8 @@ def make_trials(output: Any, target: Any, last: str = "") -> dict[str, Any]:
     if exact is None:
         return {}
     mean = np.broadcast_to(exact.mean(axis=0), exact.shape)
+    if last == "logsoftmax":
+        return {"guess": np.log(np.maximum(mean, 1e-6)), "best": np.log(np.maximum(exact, 1e-7))}
     trials = {"guess": mean, "best": exact}
     if np.all((exact == 0) | (exact == 1)):
         safe = np.clip(mean, 1e-6, 1 - 1e-6)
@@ -75,12 +77,16 @@ def name_last(record: Record) -> str:
     A softmax made of functions is told by its rows, which sum to 1.
     """
     for call in reversed(record.calls):
-        if call.type.lower() in RANGES:
+        if call.type.lower() in (*RANGES, "logsoftmax"):
             return call.type.lower()
         if call.kind in ("weights", "norm", "recurrent", "activation"):
             break
     output = np.asarray(record.output)
-    if output.ndim < 2 or not output.size or not np.all(output >= 0):
+    if output.ndim < 2 or not output.size or not np.all(np.isfinite(output)):
+        return ""
+    if np.all(output <= 0) and np.allclose(np.exp(output).sum(axis=1), 1.0, atol=1e-4):
+        return "logsoftmax"
+    if not np.all(output >= 0):
         return ""
     return "softmax" if np.allclose(output.sum(axis=1), 1.0, atol=1e-4) else ""
 

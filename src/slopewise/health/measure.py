@@ -146,6 +146,8 @@ def measure_call(call: Call, singular: bool = True) -> Factor:
         found.measured = found.grad_in / found.grad_out
     if call.y is not None and call.y.dtype.kind == "f":
         found.forward = _describe(call.y)
+    if call.kind == "activation" and call.slope is not None:
+        _describe_slopes(call, found)
     formula = _FORMULAS.get(call.kind)
     if formula is not None and call.grad_y is not None and found.grad_out > 0:
         formula(call, found)
@@ -187,8 +189,12 @@ def _measure_activation(call: Call, found: Factor) -> None:
     """A: the norm of slope times gradient over that of the gradient."""
     if call.slope is None:
         return
+    found.formula = _norm(call.slope * call.grad_y) / found.grad_out
+
+
+def _describe_slopes(call: Call, found: Factor) -> None:
+    """Shares of slopes that are flat or none, which need no gradient to be seen."""
     slope = call.slope
-    found.formula = _norm(slope * call.grad_y) / found.grad_out
     steepest = float(np.max(np.abs(slope), initial=0.0))
     bound = max(steepest, _STEEPEST.get(call.type.lower(), 1.0))
     found.parts["saturated"] = float(np.mean(np.abs(slope) < SATURATED * bound))
