@@ -8,11 +8,14 @@ a name stands before a colon or a fixed noun. It is separate because texts are d
 import os
 from typing import Any
 
-from slopewise.cli.formula_messages import PAIRS
+from slopewise.cli.formula_messages import PAIRS as FORMULA_PAIRS
+from slopewise.cli.health_messages import PAIRS as HEALTH_PAIRS
 from slopewise.train.faults import ENGLISH as FAULTS
 from slopewise.train.faults import NOTICES
 
 LANGUAGES = ("en", "ko")
+
+PAIRS = {**FORMULA_PAIRS, **HEALTH_PAIRS}
 
 ENGLISH: dict[str, str] = {
     "about": "Learn from tables by gradient descent, and see how.",
