@@ -172,6 +172,8 @@ class Sweep(Account):
 
     def picture(self, lang: str | None = None) -> Picture:
         """Return what is left over k, beside the bound and the product of each factor."""
+        from matplotlib.ticker import MaxNLocator
+
         from slopewise.drawing import open_sheet
         from slopewise.drawing.settings import DASHES, MARKERS, PALETTE
 
@@ -188,7 +190,7 @@ class Sweep(Account):
                           color=PALETTE[number], linestyle=DASHES[number], marker=MARKERS[number],
                           markevery=every, linewidth=2.2 if key == "all" else 1.4)  # fmt: skip
             axes.set_yscale("log")
-            axes.xaxis.get_major_locator().set_params(integer=True)
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             axes.set_xlabel(say_in(WORDS, "axis", sheet.lang))
             axes.set_ylabel(say_in(WORDS, "axis_left", sheet.lang))
             sheet.figure.legend(loc="outside right center")
