@@ -44,8 +44,9 @@ LONGEST = 600
 """Steps of the listed models' trainings when they are cured."""
 
 
-def check_listed(case: cases.Case, cured: bool) -> dict[str, Any]:
+def check_listed(place: int, cured: bool) -> dict[str, Any]:
     """Examine a listed model with three seeds, and cure the first."""
+    case = [*cases.FAULTY, *cases.HEALTHY][place]
     x, y, held_x, held_y = case.data()
     steps = case.epochs * -(-len(x) // case.batch)
     row: dict[str, Any] = {"name": case.name, "verdict": 0, "cause": 0, "told": []}
@@ -277,8 +278,9 @@ def main() -> None:
 
     with multiprocessing.Pool(options.jobs) as pool:
         if not options.no_listed:
+            count = len(cases.FAULTY) + len(cases.HEALTHY)
             check = partial(check_listed, cured=heal and not options.sampled)
-            tell_listed([keep(r) for r in pool.imap(check, [*cases.FAULTY, *cases.HEALTHY])])
+            tell_listed([keep(r) for r in pool.imap(check, range(count))])
         if options.listed_only:
             return
         bases = pool.map(measure_base, mutants.HEALTHY)

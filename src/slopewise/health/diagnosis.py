@@ -31,6 +31,8 @@ OFFSET = 10.0
 """Columns so many deviations from 0 make one direction of the Hessian 100 times as steep."""
 DEAD = 0.7
 """Half of the units are dead where inputs have one sign; more than that is not chance."""
+FAR = 5.0
+"""Outputs drawn by weights of the right size lose about as much as guessing, not five times."""
 LEFT = 0.1
 """Below a tenth of what guessing leaves, there is nothing to complain of at the head."""
 _PLAIN = {"head": 0}
@@ -71,7 +73,7 @@ def diagnose(readings: Readings) -> list[Finding]:
         flow = [f for f in _check_chain(readings, True) if f.id == "vanishing"
                 and f.strength >= 0.4]  # fmt: skip
     found = [*certain, *finite, *flow, *rates]
-    if not found and (progress.stuck or progress.lag > 0.2):
+    if not found and (progress.stuck or progress.lag > 0.15):
         found = _search(readings, progress)
     return _order(found)
 
@@ -101,8 +103,9 @@ def _order(found: Sequence[Finding]) -> list[Finding]:
         "normalisation": 4, "too_narrow": 5, "oscillation": 6, "learning_rate_high": 6,
         "learning_rate_low": 7,
     }  # fmt: skip
-    places["too_narrow"] = 2.6 if any(f.id == "too_narrow" and f.strength > 1.5
-                                      for f in found) else 5  # fmt: skip
+    narrow = max((f.strength for f in found if f.id == "too_narrow"), default=0.0)
+    others = max((f.strength for f in found if places[f.id] in (3, 4)), default=0.0)
+    places["too_narrow"] = 2.6 if narrow > 1.5 or (narrow > 0.7 and others < 1) else 5
     proved = [f.id for f in found if f.id in _STEPS and f.strength > 1]
     for id in proved:
         # What a smaller rate puts right is not the fault of the layers, unless they are far off.
@@ -289,8 +292,10 @@ def _check_chain(readings: Readings, searching: bool = False) -> list[Finding]:
                 _chain("forward_collapse", cause, shares, readings.factors, shown, strength)
             )
         # Outputs that start far from guessing: weights drawn too large.
-        if head.left > 1 and math.isfinite(head.left):
-            strength = math.log(head.left) / math.log(SIZE)
+        if head.metric == "accuracy" and 1 < head.left < math.inf:
+            # A squared error of outputs of size 1 is some times that of guessing as it is.
+            logits = math.isfinite(head.sure) and head.sure < head.exact
+            strength = math.log(head.left) / math.log(FAR if logits else SIZE)
             layer, letter, cause = _grown(readings.factors)
             shown = {**shown, "left": head.left}
             found.append(Finding("exploding", cause, layer, letter, 100.0, shown, (
@@ -478,8 +483,10 @@ def _check_rate(readings: Readings, progress: Progress) -> list[Finding]:
 
 def _search(readings: Readings, progress: Progress) -> list[Finding]:
     """Return the likeliest cause of a network that does not learn, where no sign is plain."""
-    readings = readings.after or readings
-    found = [*_check_dead(readings), *_check_chain(readings, True), *_check_bend(readings),
-             *_check_saturation(readings)]  # fmt: skip
+    found: list[Finding] = []
+    for seen in (readings, readings.after):
+        if seen is not None:
+            found += [*_check_dead(seen), *_check_chain(seen, True), *_check_bend(seen),
+                      *_check_saturation(seen)]  # fmt: skip
     found = [f for f in found if f.strength >= progress.threshold]
     return sorted(found, key=lambda f: -f.strength)[:1]

@@ -71,7 +71,8 @@ class Progress:
             return 3.0 if self.reached < 0.3 else 0.4 if self.stuck else 1.0
         if self.lag < 0.1:
             return 3.0
-        return 0.4 if self.stuck else 0.7 if self.lag > 0.2 else 1.0
+        # Where a plain network learns and this one does not, something keeps it from learning.
+        return 0.4 if self.stuck else 0.6 if self.lag > 0.5 else 0.7 if self.lag > 0.15 else 1.0
 
 
 def judge_progress(readings: Readings) -> Progress:

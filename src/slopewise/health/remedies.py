@@ -127,8 +127,7 @@ def _step(model: Any, plan: Plan, optimizer: Any, x: Any, y: Any) -> bool:
 
     def closure() -> Any:
         optimizer.zero_grad()
-        output = model(x)
-        loss = plan.loss_fn(output[0] if isinstance(output, tuple) else output, y)
+        loss = plan.loss_fn(model(x), y)
         loss.backward()
         if plan.clip is not None:
             nn.utils.clip_grad_norm_(model.parameters(), plan.clip)
