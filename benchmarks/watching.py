@@ -2,9 +2,9 @@
 
 Usage: python benchmarks/watching.py [--rounds N]
 
-Invariant: both sides start at the same weights and rows, and end at the same loss; rounds alternate,
-and what counts is the median of the ratios within a round. It is separate from the other benchmarks,
-whose contenders are other libraries.
+Invariant: both sides start at the same weights and rows, and end at the same loss; rounds
+alternate, and what counts is the median of the ratios within a round. It is separate from the other
+benchmarks, whose contenders are other libraries.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import argparse
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from statistics import median
 from typing import Any
 
@@ -53,7 +54,7 @@ def loop(sizes: tuple[int, ...], batch: int, steps: int, every: int | None) -> R
 
     def run(watched: bool) -> float:
         sw.manual_seed(0)
-        layers = [part for a, b in zip(sizes[:-2], sizes[1:-1], strict=True)
+        layers = [part for a, b in pairwise(sizes[:-1])
                   for part in (nn.Linear(a, b), nn.ReLU())]  # fmt: skip
         model = nn.Sequential(*layers, nn.Linear(sizes[-2], sizes[-1]))
         x, y = sw.randn(batch, sizes[0]), sw.randint(0, sizes[-1], (batch,))
@@ -83,7 +84,7 @@ def loop_torch(sizes: tuple[int, ...], batch: int, steps: int, every: int | None
 
     def run(watched: bool) -> float:
         torch.manual_seed(0)
-        layers = [part for a, b in zip(sizes[:-2], sizes[1:-1], strict=True)
+        layers = [part for a, b in pairwise(sizes[:-1])
                   for part in (torch.nn.Linear(a, b), torch.nn.ReLU())]  # fmt: skip
         model = torch.nn.Sequential(*layers, torch.nn.Linear(sizes[-2], sizes[-1]))
         x, y = torch.randn(batch, sizes[0]), torch.randint(0, sizes[-1], (batch,))

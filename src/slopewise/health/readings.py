@@ -167,14 +167,14 @@ class Readings:
     budget: int | None = None
 
 
-def read(record: Record, singular: bool = True) -> Readings:
+def read(record: Record, full: bool = True) -> Readings:
     """Return the readings of one batch.
 
     Parameters
     ----------
     record : Record
-    singular : bool
-        Whether singular values are computed.
+    full : bool
+        Whether all is measured, as for `measure`.
 
     Returns
     -------
@@ -190,7 +190,7 @@ def read(record: Record, singular: bool = True) -> Readings:
     >>> found.head.guess, found.head.best, found.inputs.contrast
     (0.25, 0.0, 1.0)
     """
-    factors = measure(record, singular)
+    factors = measure(record, full)
     return Readings(factors, _read_head(record, factors), _read_inputs(record, factors))
 
 

@@ -267,7 +267,7 @@ def sweep_depth(
         grads = sw.autograd.grad(_pull(values[-1], target), values)
     sizes = [float(g.double().norm()) for g in grads]
     logs: dict[int, dict[str, float]] = {i: {} for i in range(depth)}
-    for f in measure(record, singular=False):
+    for f in measure(record):
         if f.letter in "ANM":
             place = int(f.name.partition(".")[0])
             logs[place][f.letter] = math.log(f.ratio) if f.ratio > 0 else -math.inf

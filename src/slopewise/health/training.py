@@ -107,7 +107,7 @@ class TrainingWatcher:
             record.trials = kept.trials
             for call in record.calls:
                 call.name = names.get(call.name, call.name)
-            return kept.watch.add(done, read(record, singular=False))
+            return kept.watch.add(done, read(record, full=False))
         finally:
             restore(quiet)
 

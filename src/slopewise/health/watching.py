@@ -123,7 +123,7 @@ class Watcher:
             if self._trials is None:
                 self._trials = record.trials  # of targets alone, so the same at every look
             record.trials = self._trials
-            found = self.watch.add(self.steps, read(record, singular=False))
+            found = self.watch.add(self.steps, read(record, full=False))
         finally:
             restore(quiet)
         if self.notify is not None:
