@@ -80,7 +80,7 @@ def draw_flow(
         bar.set_label(say_in(LABELS, "gradient", lang), **given)
     heat.set_xlabel(say_in(LABELS, "step", lang), **given)
     heat.set_yticks(range(rows), names, **given)
-    heat.set_ylim(rows - 0.5, -0.5)
+    heat.set_ylim(max(rows, 1) - 0.5, -0.5)
     heat.grid(False)
     heat.spines[["left", "bottom"]].set_visible(False)
     _draw_bars(bars, watch, lang, given, colours)

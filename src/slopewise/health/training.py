@@ -20,7 +20,7 @@ from slopewise._core.quiet import hush, restore
 from slopewise.health.framework import Own
 from slopewise.health.readings import read
 from slopewise.health.watch import Watch, speak_notice
-from slopewise.health.watching import ROWS, SHARE
+from slopewise.health.watching import FREE, ROWS, SHARE
 from slopewise.train.architecture import Architecture
 from slopewise.train.faults import Notice
 from slopewise.train.loop import Trial
@@ -69,7 +69,8 @@ class TrainingWatcher:
         state = trial.state
         done = state.epoch * trial.steps + state.step
         passed = time.perf_counter() - kept.began
-        if done < kept.due or kept.spent > SHARE * passed:
+        allowed = kept.spent <= SHARE * passed or len(kept.watch.looks) < FREE
+        if done < kept.due or not allowed:
             return ()
         began = time.perf_counter()
         kept.due = done + max(1, trial.steps * trial.recipe.epochs // PARTS)

@@ -19,8 +19,10 @@ from slopewise.health.framework import find_framework
 from slopewise.health.readings import read
 from slopewise.health.watch import Watch, say_finding
 
-SHARE = 0.04
+SHARE = 0.02
 """Of the time of training that looks may take where no number of steps is given."""
+FREE = 3
+"""Looks that are taken whatever they cost, so that a short run is judged, too."""
 ROWS = 64
 """Rows that are looked at: enough for norms, and few enough to cost little."""
 
@@ -36,7 +38,7 @@ class Watcher:
     batch : (Tensor, Tensor)
         Looked at each time; of many rows some that lie far apart.
     every : int, optional
-        Steps between looks; without it as often as a twenty-fifth of the time allows.
+        Steps between looks; without it as often as a fiftieth of the time allows.
     notify : callable, optional
         Told in one line what is wrong, once it is. `print` if not given; None for silence.
     lang : {'en', 'ko'}
@@ -102,7 +104,8 @@ class Watcher:
         if self.every is not None:
             return self.look() if self.steps % self.every == 0 else []
         passed = time.perf_counter() - self._began
-        return self.look() if self._spent <= SHARE * passed else []
+        allowed = self._spent <= SHARE * passed or len(self.watch.looks) < FREE
+        return self.look() if allowed else []
 
     __call__ = step
 

@@ -119,7 +119,7 @@ def fit(
         Told of the data once they have passed all checks, before training.
     health : bool or Watcher
         Whether to look at the gradients of each layer about every fiftieth of the run, where that
-        takes no more than a twenty-fifth of the time. What is wrong is told at once, as a notice
+        takes no more than a fiftieth of the time. What is wrong is told at once, as a notice
         of `progress`; what was seen is the result's `health`.
 
     Returns
