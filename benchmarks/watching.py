@@ -123,7 +123,8 @@ def list_runs() -> list[tuple[str, Run | None, float]]:
 
 def measure(run: Run, rounds: int) -> tuple[float, float]:
     """Return the median ratio, and the seconds without."""
-    run(True), run(False)  # compiled and warm
+    for watched in (True, False):
+        run(watched)  # compiled and warm
     ratios, plain = [], []
     for number in range(rounds):
         seconds: dict[bool, float] = {}
@@ -140,7 +141,7 @@ def measure(run: Run, rounds: int) -> tuple[float, float]:
 
 def main() -> None:
     """Print a row for each run."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="What it costs to watch training.")
     parser.add_argument("--rounds", type=int, default=7)
     rounds = parser.parse_args().rounds
     print(f"{'run':50} {'without':>9} {'ratio':>7} {'goal':>6}")
