@@ -223,6 +223,8 @@ def assert_exact(found, expected):
     assert [f.letter for f in formulas] == list(expected)
     for f in formulas:
         assert f.measured == pytest.approx(f.formula, rel=1e-4), f.name
+        if f.letter == "M":
+            assert f.parts["scale"] * f.parts["alignment"] == pytest.approx(f.formula)
 
 
 def test_changes_in_place_are_seen_as_they_happen():

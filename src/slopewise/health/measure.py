@@ -268,7 +268,7 @@ def _measure_product(call: Call, found: Factor) -> None:
     weight = call.parameters.get("weight")
     if weight is None or call.type == "Embedding":
         return
-    scale = _norm(weight) / math.sqrt(len(weight))
+    scale = found.parts["scale"] = _norm(weight) / math.sqrt(len(weight))
     found.formula = found.measured
     if found.formula is not None and scale:
         found.parts["alignment"] = found.formula / scale
