@@ -240,7 +240,7 @@ class _Watch:
             self.pending.append(_Input())
             return None
         first = args[place] if place is not None else kwargs[name]
-        found = _Input(_widen(read_tensor(first)), _key(first), _node(first))
+        found = _Input(_read(first), _key(first), _node(first))
         self.pending.append(found)
         if not first.is_floating_point():
             return None
@@ -266,7 +266,7 @@ class _Watch:
             number = self.counts[name]
             kind, type_name = find_type(module)
             call = Call(name if number == 1 else f"{name}#{number}", kind, type_name,
-                        x=given.value, y=_widen(read_tensor(result)))  # fmt: skip
+                        x=given.value, y=_read(result))  # fmt: skip
             given.call = call
             call.settings = _read_settings(module)
             self.calls.append(call)
@@ -304,7 +304,7 @@ class _Watch:
         if logits is None:
             raise UsageError("health: the model's output has no tensor of numbers in it.")
         self.ended = True
-        end = Call("output", "block", "", x=_widen(read_tensor(logits)))
+        end = Call("output", "block", "", x=_read(logits))
         if logits.requires_grad:
             logits.register_hook(lambda g: _keep(end, "grad_x", g))
         with _lend_gradients(self.model, loss) as gradients:
@@ -313,8 +313,8 @@ class _Watch:
         for call, module in zip(self.calls, self.modules, strict=True):
             self._read_parameters(call, module, found)
         calls = self._link(given, logits, end)
-        return Record(calls, float(loss.detach()), end.x, end.grad_x, _widen(read_tensor(x)),
-                      _widen(read_tensor(y)))  # fmt: skip
+        return Record(calls, float(loss.detach()), end.x, end.grad_x, _read(x),
+                      _read(y))  # fmt: skip
 
     def _read_parameters(self, call: Call, module: Any, found: dict[int, Any]) -> None:
         """Fill in parameters, their gradients, and an activation's slope."""
@@ -326,10 +326,10 @@ class _Watch:
             own |= dict(module.named_parameters(recurse=False))
         for name, p in own.items():
             turn = turned and name == "weight"
-            call.parameters[name] = _turn(_widen(read_tensor(p)), turn)
+            call.parameters[name] = _turn(_read(p), turn)
             grad = found.get(id(p))
             if grad is not None:
-                call.grads[name] = _turn(_widen(read_tensor(grad)), turn)
+                call.grads[name] = _turn(_read(grad), turn)
         place = self.calls.index(call)
         if call.kind == "block" and not own:
             self._read_function(place)
@@ -438,7 +438,7 @@ def _find_slope(module: Any, x: Any, like: Any) -> Any:
     with torch.enable_grad():
         at = torch.as_tensor(x).to(like.device, like.dtype).requires_grad_()
         out = type(module).forward(module, at.clone())
-        return _widen(read_tensor(torch.autograd.grad(out.sum(), at)[0]))
+        return _read(torch.autograd.grad(out.sum(), at)[0])
 
 
 def _find_chain_slope(chain: list[Any], like: Any) -> Any:
@@ -452,7 +452,7 @@ def _find_chain_slope(chain: list[Any], like: Any) -> Any:
             back = back if isinstance(back, tuple) else (back,)
             places = [i for i, (n, _) in enumerate(node.next_functions) if n is not None]
             slope = back[places[0]]
-        return _widen(read_tensor(slope))
+        return _read(slope)
     return None
 
 
@@ -492,11 +492,14 @@ def _lend_gradients(model: Any, loss: Any) -> Iterator[Callable[[], dict[int, An
 
 
 def _keep(call: Call, name: str, gradient: Any) -> None:
-    setattr(call, name, _widen(read_tensor(gradient)))
+    setattr(call, name, _read(gradient))
 
 
-def _widen(array: np.ndarray) -> np.ndarray:
-    return array.astype(np.float64) if array.dtype.kind == "f" else array
+def _read(tensor: Any) -> np.ndarray:
+    """Return a copy of a tensor's numbers, floats in float64."""
+    if not tensor.is_floating_point():
+        return read_tensor(tensor)
+    return tensor.detach().to_dense().to("cpu", torch.float64, copy=True).numpy()
 
 
 def _turn(array: np.ndarray, turned: bool) -> np.ndarray:
