@@ -298,6 +298,15 @@ def __getattr__(name: str) -> _Any:
     raise AttributeError(f"module 'slopewise' has no attribute {name!r}")
 
 
+def _make_watcher() -> _Any:
+    """Make what watches gradient health in `train.fit(health=True)`."""
+    return _importlib.import_module("slopewise.health.training").TrainingWatcher()
+
+
+# Training knows no watcher: the root, which knows all, offers it gradient health's.
+_importlib.import_module("slopewise.train.watching").offer_watcher(_make_watcher)
+
+
 def __dir__() -> list[str]:
     """Return the public names, the lazily imported ones too."""
     return sorted({*__all__, *globals()})

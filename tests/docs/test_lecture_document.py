@@ -380,6 +380,21 @@ def test_initialisation_keeps_the_scale(page):
     assert 0.1 < min(steady) < max(steady) < 1
 
 
+def test_sweeps_stand_beside_the_bound_and_every_remedy_lifts_the_gradient(page):
+    # 0.25 ** 20 is 9.09e-13; half a ReLU's energy passes, so twenty leave about 2 ** -10 by A.
+    assert "9.1" in clean(page.sections["vanishing-gradient"])
+    printed = page.find("sweep_depth(name").printed
+    left = {row.split()[0]: float(row.split()[1]) for row in printed.splitlines()}
+    assert list(left) == ["sigmoid", "tanh", "relu", "batch_norm", "layer_norm", "xavier", "he",
+                          "orthogonal", "residual"]  # fmt: skip
+    assert left["sigmoid"] < 0.25**20
+    for name in ("batch_norm", "xavier", "he", "orthogonal", "residual"):
+        assert left[name] > 0.05
+    he = next(row for row in printed.splitlines() if row.startswith("he "))
+    passed = float(re.search(r"A ([\d.e+-]+)", he)[1])
+    assert 2**-12 < passed < 2**-8
+
+
 def test_the_closing_model_learns(page):
     printed = page.find("F.cross_entropy").printed
     losses = [float(x) for x in re.findall(r"L = (\S+)", printed)]

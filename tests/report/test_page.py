@@ -272,7 +272,7 @@ def test_wrong_language_is_refused(build: Callable[..., Result], tmp_path: Path)
 def test_templates_hold_no_words() -> None:
     folder = resources.files("slopewise.report") / "templates"
     pages = [folder / "report.html", *(folder / "sections").iterdir()]
-    assert len(pages) == 10
+    assert len(pages) == 11
     for page in pages:
         text = page.read_text(encoding="utf-8")
         text = re.sub(r"<pre>.*?</pre>|\{%.*?%\}|\{\{.*?\}\}", "", text, flags=re.S)
@@ -301,3 +301,20 @@ def test_report_of_a_real_run(tmp_path: Path, lang: str, task: str) -> None:
     if task == "classification":
         assert found.probabilities is not None
         assert found.probabilities.shape == (150, len(found.classes))
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_a_watched_run_shows_the_flow_of_its_gradient(lang: str) -> None:
+    x = np.random.default_rng(0).normal(size=120)
+    result = sw.train.fit(
+        {"x": x, "y": 2 * x}, target="y", hidden=(4, 4), epochs=4, folds=1, health=True
+    )
+    page = render_report(result, lang)
+    section = page[page.index('<section id="health">') :]
+    section = section[: section.index("</section>")]
+    assert section.count("<svg") == 1
+    assert "<image" not in section
+    assert ("hidden 1" if lang == "en" else "은닉층 1") in section
+    assert (LANGUAGES.index(lang) == 0) == ("Left:" in section)
+    result.health = None
+    assert 'id="health"' not in render_report(result, lang)

@@ -1,4 +1,4 @@
-"""The command line: `slopewise train`, `predict`, `demo`; on formulas `derive`, `limit`, `descend`.
+"""The command line: `train`, `predict`, `demo`, `check`; on formulas `derive`, `limit`, `descend`.
 
 Invariant: what is wrong with the input is said in one line on standard error, with exit code 2;
 Ctrl-C exits with 130; texts come from `messages` in the language asked for. The commands are built
@@ -55,7 +55,7 @@ def run(words: list[str]) -> int:
     Returns
     -------
     int
-        0, 2 for wrong input, 130 after Ctrl-C.
+        0, 1 where `check` found a fault, 2 for wrong input, 130 after Ctrl-C.
     """
     lang = read_language(words)
     try:
@@ -116,11 +116,12 @@ def build_commands(lang: str) -> click.Group:
     click.Group
     """
     from slopewise import __version__
+    from slopewise.cli.checking import build_check
     from slopewise.cli.formulas import build_derive, build_descend, build_limit
 
     group = SpokenGroup("slopewise", help=say("about", lang), context_settings=SETTINGS)
     click.version_option(__version__, prog_name="slopewise", help=say("help_version", lang))(group)
-    on_tables = (_build_train(lang), _build_predict(lang), _build_demo(lang))
+    on_tables = (_build_train(lang), _build_predict(lang), _build_demo(lang), build_check(lang))
     on_formulas = (build_derive(lang), build_limit(lang), build_descend(lang))
     for command in (*on_tables, *on_formulas):
         group.add_command(command)
@@ -220,6 +221,7 @@ def _build_train(lang: str) -> click.Command:
         click.option("--folds", default="auto", show_default=True, help=text("folds")),
         click.option("--memory", type=int, default=1024, show_default=True, help=text("memory")),
         click.option("--resume", type=click.Path(path_type=Path), help=text("resume")),
+        click.option("--no-health", is_flag=True, help=text("no_health")),
     ]
 
     @click.command("train", cls=SpokenCommand, help=say("train_about", lang))
@@ -247,7 +249,8 @@ def _build_train(lang: str) -> click.Command:
         values["folds"] = read_folds(values["folds"])
         values["compile"] = COMPILE[values["compile"]]
         values["memory"] = max(1, values["memory"]) * 2**20
-        return train_table(table, values, given, out, resume, terminal)
+        health = not values.pop("no_health")
+        return train_table(table, values, given, out, resume, terminal, health)
 
     return train
 

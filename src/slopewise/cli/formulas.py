@@ -22,7 +22,7 @@ from slopewise.cli.spoken import SpokenCommand
 FORMATS = {"text": "text", "latex": "latex", "html": "html", "md": "markdown"}
 _STYLE = (
     "body{max-width:60rem;margin:2rem auto;padding:0 1rem;font-family:sans-serif;line-height:1.7}"
-    "math{font-size:1.1em}"
+    "math{font-size:1.1em}td,th{padding:.1rem .5rem}svg{max-width:100%;height:auto}"
 )
 
 

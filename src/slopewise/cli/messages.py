@@ -8,11 +8,14 @@ a name stands before a colon or a fixed noun. It is separate because texts are d
 import os
 from typing import Any
 
-from slopewise.cli.formula_messages import PAIRS
+from slopewise.cli.formula_messages import PAIRS as FORMULA_PAIRS
+from slopewise.cli.health_messages import PAIRS as HEALTH_PAIRS
 from slopewise.train.faults import ENGLISH as FAULTS
 from slopewise.train.faults import NOTICES
 
 LANGUAGES = ("en", "ko")
+
+PAIRS = {**FORMULA_PAIRS, **HEALTH_PAIRS}
 
 ENGLISH: dict[str, str] = {
     "about": "Learn from tables by gradient descent, and see how.",
@@ -49,6 +52,7 @@ ENGLISH: dict[str, str] = {
     "help_folds": "Members of a committee, or 1; auto: 5 with at most 5000 rows to learn from.",
     "help_memory": "Megabytes of encoded rows held in memory; the rest lies in a file.",
     "help_resume": "Go on from the last checkpoint in this folder.",
+    "help_no_health": "Do not look at the gradients while training.",
     "help_quiet": "Say nothing but errors.",
     "help_lang": "Language of messages and report.",
     "help_example": "Which table: {names}.",
@@ -119,6 +123,7 @@ KOREAN: dict[str, str] = {
     "help_folds": "함께 학습하는 모델의 수 또는 1. auto: 학습할 행이 5000개 이하이면 5.",
     "help_memory": "메모리에 두는 변환된 행의 크기(MB). 넘으면 파일에 둡니다.",
     "help_resume": "이 폴더의 마지막 체크포인트에서 이어서 학습합니다.",
+    "help_no_health": "학습하는 동안 기울기를 살펴보지 않습니다.",
     "help_quiet": "오류 말고는 아무것도 출력하지 않습니다.",
     "help_lang": "메시지와 보고서의 언어.",
     "help_example": "사용할 표: {names}.",
@@ -275,6 +280,7 @@ KOREAN: dict[str, str] = {
     ),
     "new_missing": "열 `{column}`: 학습에는 없던 빈 값 {count}개에 평균을 넣었습니다",
     "not_compiled": "컴파일할 수 없어서 한 단계씩 학습했습니다: {reason}",
+    "gradient_health": "에포크 {epoch}, {network}: {found} ({place}), 원인: {cause}",
     "dropped_rows": "목표값이 없는 행 {count}개를 제외했습니다",
     "diverged_later": (
         "에포크 {epoch}: 손실이 무한대 또는 NaN 값이 되었습니다. 그 전의 가장 좋은 모델을 "
@@ -364,6 +370,10 @@ def say_notice(id: str, lang: str, values: dict[str, Any]) -> str:
     >>> say_notice("constant", "ko", {"column": "unit"})
     '열 `unit`: 값이 하나뿐이라 제외했습니다'
     """
+    if id == "gradient_health":
+        from slopewise.health.watch import speak_notice
+
+        values = speak_notice(values, lang)
     if lang == "ko":
         return say("notice_interrupted" if id == "interrupted" else id, lang, **values)
     return " ".join(NOTICES[id].format(**values).split())

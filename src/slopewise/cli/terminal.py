@@ -89,6 +89,8 @@ class Terminal:
         """
         if self.quiet:
             return
+        for notice in progress.notices:
+            self._say_now(notice)
         last = self._last
         if last is not None and last.trial != progress.trial:
             self._finish_candidate(last)
@@ -120,6 +122,14 @@ class Terminal:
             total=progress.epochs * progress.steps,
         )
         self._bar.refresh()
+
+    def _say_now(self, notice: Notice) -> None:
+        """A warning in the middle of training, above the bar."""
+        text = say("warning", self.lang, text=say_notice(notice.id, self.lang, notice.values))
+        if self._bar is not None:
+            self._bar.console.print(text, markup=False, highlight=False, style="yellow")
+        else:
+            click.secho(text, err=True, fg="yellow")
 
     def _open_bar(self) -> Any:
         """Draw the bar for the first time."""

@@ -64,6 +64,7 @@ def train_table(
     out: Path | None,
     resume: Path | None,
     terminal: Terminal,
+    health: bool = True,
 ) -> int:
     """Train on a table and write the run's folder.
 
@@ -79,6 +80,8 @@ def train_table(
         Folder to write to, and folder to go on from.
     terminal : Terminal
         Where to say what.
+    health : bool
+        Whether to look at the gradients on the way.
 
     Returns
     -------
@@ -115,6 +118,7 @@ def train_table(
                 stop=lambda: interrupt.wanted,
                 progress=terminal.follow,
                 prepared=prepared,
+                health=health,
                 **options,
             )
     except BaseException as error:

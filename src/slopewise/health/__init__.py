@@ -13,8 +13,13 @@ from slopewise.health.measure import Factor, measure
 from slopewise.health.probe import record_batch
 from slopewise.health.readings import Head, Inputs, Readings, Trajectory, read
 from slopewise.health.record import Call, Record
+from slopewise.health.sweep import NAMES as SWEEPS
+from slopewise.health.sweep import Sweep, sweep_depth
+from slopewise.health.watch import Watch
+from slopewise.health.watching import Watcher
 
 __all__ = [
+    "SWEEPS",
     "Call",
     "Cure",
     "Examination",
@@ -24,12 +29,16 @@ __all__ = [
     "Inputs",
     "Readings",
     "Record",
+    "Sweep",
     "Trajectory",
     "Trial",
+    "Watch",
+    "Watcher",
     "cure",
     "diagnose",
     "examine",
     "measure",
     "read",
     "record_batch",
+    "sweep_depth",
 ]

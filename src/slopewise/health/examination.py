@@ -108,7 +108,7 @@ class Examination(Account):
             "head": vars(self.head), "inputs": vars(self.readings.inputs), "layers": factors,
             "trajectory": vars(self.readings.trajectory) if self.readings.trajectory else None,
         }  # fmt: skip
-        return _clean(found)
+        return clean_numbers(found)
 
     def json(self, indent: int | None = 2) -> str:
         """Return it as JSON."""
@@ -180,12 +180,12 @@ def _spell(value: float) -> str:
     return "-" if value is None or math.isnan(value) else spell(value, 3)
 
 
-def _clean(value: Any) -> Any:
+def clean_numbers(value: Any) -> Any:
     """Return the same with None for numbers that JSON cannot hold, and names for keys."""
     if isinstance(value, dict):
-        return {str(k): _clean(v) for k, v in value.items()}
+        return {str(k): clean_numbers(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_clean(v) for v in value]
+        return [clean_numbers(v) for v in value]
     if isinstance(value, (bool, str, int)) or value is None:
         return value
     number = float(value)

@@ -19,11 +19,11 @@ from slopewise._core.quiet import hush, restore
 from slopewise.errors import UsageError
 from slopewise.explain.requests import check_lang, check_range
 from slopewise.health.examination import Examination
+from slopewise.health.framework import Framework, find_framework
 from slopewise.health.plain import follow_plain
-from slopewise.health.probe import as_tensor, record_batch
+from slopewise.health.probe import as_tensor
 from slopewise.health.readings import Readings, read, read_all
 from slopewise.health.trajectory import follow, measure_sharpness
-from slopewise.nn.module import require_module
 
 BATCHES = 1
 """Batches whose factors are averaged."""
@@ -51,15 +51,15 @@ def examine(
 
     Parameters
     ----------
-    model : Module
+    model : Module or torch.nn.Module
         Nothing of it is changed.
     loss_fn : callable
         From the model's output and the target to a Tensor of one number.
     data : (Tensor, Tensor), DataLoader, or list of (Tensor, Tensor)
-        Input and target, or batches of them.
+        Input and target, or batches of them; of the model's framework, or NumPy arrays.
     optimizer : Optimizer, optional
-        Of the model's parameters. With it a few steps are taken on copies, which shows faults
-        of the learning rate.
+        Ours or PyTorch's, of the model's parameters. With it a few steps are taken on copies,
+        which shows faults of the learning rate.
     batches : int
         How many batches the factors are averaged over.
     batch_size : int, optional
@@ -92,25 +92,29 @@ def examine(
     ('vanishing', 'activation')
     """
     check_lang("examine", lang)
-    require_module(model, "examine")
+    frame = find_framework(model)
     check_range("examine", "batches", batches, 1, 1000)
     check_range("examine", "steps", steps, 1, 100_000)
-    random = sw.get_rng_state()
+    model = frame.unwrap(model)
     quiet = hush()
     try:
-        dtype = next((p.dtype for p in model.parameters()), sw.get_default_dtype())
-        listed = [(as_tensor(x, dtype), as_tensor(y, dtype))
-                  for x, y in read_batches(data, batch_size, max(batches, steps))]  # fmt: skip
-        whole = gather(data, listed)
-        records = [record_batch(model, loss_fn, x, y) for x, y in _choose(listed, whole, batches)]
-        readings = read_all(records)
-        if optimizer is not None:
-            readings.budget = budget
-            _follow_all(readings, model, loss_fn, listed, whole, optimizer, steps)
-        return Examination(readings, lang=lang)
+        with frame.keep(model, data):
+
+            def take(value: Any) -> Any:
+                return frame.take(value, model)
+
+            listed = [(take(x), take(y))
+                      for x, y in read_batches(data, batch_size, max(batches, steps))]  # fmt: skip
+            whole = gather(data, listed, take=take, join=frame.join)
+            records = [frame.record(model, loss_fn, x, y)
+                       for x, y in _choose(listed, whole, batches)]  # fmt: skip
+            readings = read_all(records)
+            if optimizer is not None:
+                readings.budget = budget
+                _follow_all(frame, readings, model, loss_fn, listed, whole, optimizer, steps, data)
+            return Examination(readings, lang=lang)
     finally:
         restore(quiet)
-        sw.set_rng_state(random)
 
 
 def _choose(listed: Sequence[Any], whole: Any, batches: int) -> Sequence[Any]:
@@ -154,11 +158,14 @@ def read_batches(data: Any, batch_size: int | None, count: int) -> list[Any]:
     return found
 
 
-def gather(data: Any, listed: Sequence[Any], most: int | None = LOOKED_AT) -> Any:
+def gather(
+    data: Any, listed: Sequence[Any], most: int | None = LOOKED_AT,
+    take: Callable[[Any], Any] | None = None, join: Callable[[Sequence[Any]], Any] = sw.cat,
+) -> Any:  # fmt: skip
     """Return rows of several batches as one batch, up to so many."""
     if isinstance(data, tuple) and len(data) == 2:
         dtype = listed[0][0].dtype
-        return tuple(as_tensor(v, dtype)[:most] for v in data)
+        return tuple((take(v) if take else as_tensor(v, dtype))[:most] for v in data)
     parts: list[list[Any]] = [[], []]
     rows = 0
     for x, y in listed:
@@ -167,23 +174,24 @@ def gather(data: Any, listed: Sequence[Any], most: int | None = LOOKED_AT) -> An
         rows += len(x)
         if most is not None and rows >= most:
             break
-    return tuple(sw.cat(p)[:most] if len(p) > 1 else p[0] for p in parts)
+    return tuple(join(p)[:most] if len(p) > 1 else p[0] for p in parts)
 
 
 def _follow_all(
-    readings: Readings, model: Any, loss_fn: Any, listed: Sequence[Any], whole: Any,
-    optimizer: Any, steps: int,
+    frame: Framework, readings: Readings, model: Any, loss_fn: Any, listed: Sequence[Any],
+    whole: Any, optimizer: Any, steps: int, data: Any,
 ) -> None:  # fmt: skip
-    random = sw.get_rng_state()
-    found, after = follow(model, loss_fn, listed, whole, optimizer, steps)
+    with frame.keep(model, data):
+        found, after = follow(model, loss_fn, listed, whole, optimizer, steps)
     for scale in SCALES:
-        sw.set_rng_state(random)
-        other, _ = follow(model, loss_fn, listed, whole, optimizer, steps, scale)
+        with frame.keep(model, data):
+            other, _ = follow(model, loss_fn, listed, whole, optimizer, steps, scale)
         found.others[scale] = other.ends
-    found.plain = follow_plain(listed, whole, steps)
+    arrays = [(frame.read(x), frame.read(y)) for x, y in (*listed, whole)]
+    found.plain = follow_plain(arrays[:-1], arrays[-1], steps)
     if not found.adaptive:
         found.sharpness = found.rate * measure_sharpness(model, loss_fn, listed[0])
     readings.trajectory = found
     if math.isfinite(found.ends[-1]):
         x, y = _choose(listed, whole, 1)[0]
-        readings.after = read(record_batch(after, loss_fn, x, y))
+        readings.after = read(frame.record(after, loss_fn, x, y))

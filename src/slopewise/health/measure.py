@@ -24,6 +24,8 @@ LETTERS = {"activation": "A", "norm": "N", "weights": "M"}
 """Kinds of call, each with the letter of its factor; others have a measured ratio of their own."""
 SATURATED = 0.05
 """A slope below this share of the steepest one is saturated."""
+SMALLEST = 1e-280
+"""Squares below this have lost digits."""
 MOST_SINGULAR = 512
 """Rows and columns up to which singular values are computed."""
 
@@ -76,12 +78,15 @@ class Factor:
         return math.nan if found is None else found
 
 
-def measure(record: Record) -> list[Factor]:
+def measure(record: Record, full: bool = True) -> list[Factor]:
     """Return the factors of every call, in the order of the calls.
 
     Parameters
     ----------
     record : Record
+    full : bool
+        Whether all is computed. Without it singular values are left out, products with weights are
+        taken as they were measured, and of weights a few rows are compared.
 
     Returns
     -------
@@ -96,7 +101,7 @@ def measure(record: Record) -> list[Factor]:
     >>> [(f.letter, abs(f.formula - f.measured) < 1e-6) for f in measure(record)]
     [('M', True), ('A', True), ('M', True)]
     """
-    found = [measure_call(call) for call in record.calls]
+    found = [measure_call(call, full) for call in record.calls]
     for i, call in enumerate(record.calls):
         if call.kind == "add" and call.grad_y is not None:
             _measure_shares(record, i, found[i])
@@ -136,7 +141,7 @@ def _find_fork(record: Record, place: int, others: set[int]) -> int | None:
     return None
 
 
-def measure_call(call: Call) -> Factor:
+def measure_call(call: Call, full: bool = True) -> Factor:
     """Return the factor of one call."""
     found = Factor(call.name, call.kind, call.type, LETTERS.get(call.kind, "R"))
     found.grad_in, found.grad_out = _norm(call.grad_x), _norm(call.grad_y)
@@ -149,8 +154,10 @@ def measure_call(call: Call) -> Factor:
     formula = _FORMULAS.get(call.kind)
     if formula is not None and call.grad_y is not None and found.grad_out > 0:
         formula(call, found)
+        if full and call.type == "Linear":
+            _measure_linear(call, found)
     if call.kind == "weights":
-        _measure_weights(call, found)
+        _measure_weights(call, found, full)
     elif call.kind == "recurrent":
         found.steps = measure_steps(call)
     return found
@@ -160,6 +167,11 @@ def _norm(x: Any) -> float:
     """Return the Frobenius norm, computed so that squares neither overflow nor vanish."""
     if x is None or not x.size:
         return math.nan
+    if x.dtype == np.float64:
+        flat = x.ravel(order="K")
+        square = float(flat @ flat)
+        if SMALLEST < square < 1 / SMALLEST:
+            return math.sqrt(square)
     largest = float(np.max(np.abs(x)))
     if not largest or not math.isfinite(largest):
         return largest
@@ -168,11 +180,12 @@ def _norm(x: Any) -> float:
 
 def _describe(y: Any) -> dict[str, float]:
     """Return the size of an output, and how much of it depends on the sample."""
-    finite = y[np.isfinite(y)]
+    finite = y if math.isfinite(float(np.sum(y))) else y[np.isfinite(y)]
     if not finite.size:
         return {"rms": math.nan, "mean": math.nan, "std": math.nan, "spread": math.nan}
-    rms = float(np.sqrt(np.mean(finite**2)))
-    mean, std = float(finite.mean()), float(finite.std())
+    rms = _norm(finite) / math.sqrt(finite.size)
+    mean = float(finite.mean())
+    std = _norm(finite - mean) / math.sqrt(finite.size)
     over_samples = float(np.sqrt(np.mean(np.var(y, axis=0)))) if y.ndim > 1 else std
     spread = over_samples / rms if rms else 0.0
     return {"rms": rms, "mean": mean, "std": std, "spread": spread}
@@ -255,28 +268,35 @@ def _measure_product(call: Call, found: Factor) -> None:
     weight = call.parameters.get("weight")
     if weight is None or call.type == "Embedding":
         return
-    rows = weight.reshape(len(weight), -1)
-    scale = _norm(weight) / math.sqrt(len(weight))
-    if call.type == "Linear":
-        found.formula = _norm(call.grad_y @ weight) / found.grad_out
-        if max(rows.shape) <= MOST_SINGULAR and np.all(np.isfinite(rows)):
-            values = np.linalg.svd(rows, compute_uv=False)
-            found.weights["smallest"] = float(values[-1])
-            found.weights["largest"] = float(values[0])
-    else:
-        found.formula = found.measured
-    found.parts["scale"] = scale
+    scale = found.parts["scale"] = _norm(weight) / math.sqrt(len(weight))
+    found.formula = found.measured
     if found.formula is not None and scale:
         found.parts["alignment"] = found.formula / scale
 
 
-def _differ(weight: Any) -> float:
+def _measure_linear(call: Call, found: Factor) -> None:
+    """M by its own formula, and the extreme singular values that it lies between."""
+    weight = call.parameters.get("weight")
+    if weight is None:
+        return
+    found.formula = _norm(call.grad_y @ weight) / found.grad_out
+    if found.parts.get("scale"):
+        found.parts["alignment"] = found.formula / found.parts["scale"]
+    if max(weight.shape) <= MOST_SINGULAR and np.all(np.isfinite(weight)):
+        values = np.linalg.svd(weight, compute_uv=False)
+        found.weights["smallest"] = float(values[-1])
+        found.weights["largest"] = float(values[0])
+
+
+def _differ(weight: Any, full: bool) -> float:
     """Return how unlike each other the rows are: 0 where all are the same."""
+    if not full:
+        weight = weight[:: max(1, len(weight) // 4)]
     size = _norm(weight)
     return _norm(weight - weight.mean(axis=0)) / size if size > 0 else 0.0
 
 
-def _measure_weights(call: Call, found: Factor) -> None:
+def _measure_weights(call: Call, found: Factor, full: bool) -> None:
     """The weight's gradient: its norm is that of g times that of h times rho."""
     weight = call.parameters.get("weight")
     if weight is None:
@@ -286,13 +306,13 @@ def _measure_weights(call: Call, found: Factor) -> None:
     found.weights["scale"] = _norm(weight) / math.sqrt(len(weight))
     several = len(weight) > 1 and call.type != "Embedding"
     if several:
-        found.weights["unlike"] = _differ(weight)
+        found.weights["unlike"] = _differ(weight, full)
     grad = call.grads.get("weight")
     if grad is None:
         return
     found.weights["grad"] = _norm(grad)
     if several:
-        found.weights["unlike_grad"] = _differ(grad)
+        found.weights["unlike_grad"] = _differ(grad, full)
     sizes = found.grad_out * _norm(call.x) if call.x is not None else math.nan
     if sizes and math.isfinite(sizes):
         found.weights["rho"] = found.weights["grad"] / sizes

@@ -51,7 +51,9 @@ def find_kind(module: Any) -> str:
     return "activation" if own and name not in _WHOLE_AXIS else "block"
 
 
-def record_batch(model: Any, loss_fn: Callable[[Any, Any], Any], x: Any, y: Any) -> Record:
+def record_batch(
+    model: Any, loss_fn: Callable[[Any, Any], Any], x: Any, y: Any, trials: bool = True
+) -> Record:
     """Run one batch through a model and back, and return what happened.
 
     Parameters
@@ -61,6 +63,8 @@ def record_batch(model: Any, loss_fn: Callable[[Any, Any], Any], x: Any, y: Any)
         From the model's output and the target to a Tensor of one number.
     x, y : Tensor or ndarray, the batch first
         Input and target.
+    trials : bool
+        Whether other outputs are tried on the loss.
 
     Returns
     -------
@@ -90,7 +94,8 @@ def record_batch(model: Any, loss_fn: Callable[[Any, Any], Any], x: Any, y: Any)
             if not isinstance(loss, Tensor) or loss.numel() != 1:
                 raise UsageError("health: loss_fn must return a Tensor of one number.")
             record = watch.finish(x, y, output, loss)
-        record.trials = _try_outputs(record, output, loss_fn, y)
+        if trials:
+            record.trials = _try_outputs(record, output, loss_fn, y)
         return record
     finally:
         watch.remove()

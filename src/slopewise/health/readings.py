@@ -167,12 +167,14 @@ class Readings:
     budget: int | None = None
 
 
-def read(record: Record) -> Readings:
+def read(record: Record, full: bool = True) -> Readings:
     """Return the readings of one batch.
 
     Parameters
     ----------
     record : Record
+    full : bool
+        Whether all is measured, as for `measure`.
 
     Returns
     -------
@@ -188,7 +190,7 @@ def read(record: Record) -> Readings:
     >>> found.head.guess, found.head.best, found.inputs.contrast
     (0.25, 0.0, 1.0)
     """
-    factors = measure(record)
+    factors = measure(record, full)
     return Readings(factors, _read_head(record, factors), _read_inputs(record, factors))
 
 

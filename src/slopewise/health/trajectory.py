@@ -5,7 +5,6 @@ same batches and starts at the same point. It is separate from the probe of one 
 of the learning rate cannot be seen in one.
 """
 
-# pyright: reportPrivateUsage=false
 from __future__ import annotations
 
 import copy
@@ -15,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-import slopewise as sw
+from slopewise.health.framework import Framework, find_framework
 from slopewise.health.heads import rate
 from slopewise.health.readings import Trajectory
 
@@ -26,6 +25,8 @@ POWER_STEPS = 8
 """Steps of the power iteration."""
 MOST_PARAMETERS = 20_000
 """Parameters up to which the curvature is measured."""
+ADAPTIVE = ("Adam", "AdamW", "RMSprop", "Adagrad", "Adadelta", "Adamax", "NAdam", "RAdam")
+"""Optimisers that scale each step by the size of gradients."""
 
 
 def follow(
@@ -52,6 +53,7 @@ def follow(
     -------
     Trajectory, Module
     """
+    frame = find_framework(model, "follow")
     own, opt = copy.deepcopy((model, optimizer))
     for group in opt.param_groups:
         if "lr" in group:
@@ -60,7 +62,7 @@ def follow(
     found = Trajectory(rows=len(whole[0]), batch=len(batches[0][0]))
     group = opt.param_groups[0]
     found.rate = float(group.get("lr", math.nan))
-    found.adaptive = type(opt).__name__ in ("Adam", "AdamW", "RMSprop", "Adagrad")
+    found.adaptive = type(opt).__name__ in ADAPTIVE
     found.momentum = float(group.get("momentum", 0.0) or 0.0)
     looks = {round(i * steps / (PLACES - 1)) for i in range(PLACES)}
     last: Any = None
@@ -72,15 +74,15 @@ def follow(
         if step == steps or (found.losses and not math.isfinite(found.losses[-1])):
             break
         x, y = batches[step % len(batches)]
-        before = [p._value.copy() for p in parameters]
+        before = [frame.read(p) for p in parameters]
         found.losses.append(_step(own, loss_fn, x, y, opt))
-        gradient = _flatten(p.grad for p in parameters)
+        gradient = _flatten(frame, (p.grad for p in parameters))
         if last is not None:
             sizes = float(np.linalg.norm(last) * np.linalg.norm(gradient))
             found.cosines.append(float(last @ gradient) / sizes if sizes > 0 else 0.0)
         last = gradient
-        moved = sum(float(np.sum((p._value - b) ** 2)) for p, b in zip(parameters, before,
-                                                                       strict=True))  # fmt: skip
+        now = [frame.read(p) for p in parameters]
+        moved = sum(float(np.sum((a - b) ** 2)) for a, b in zip(now, before, strict=True))
         size = sum(float(np.sum(b**2)) for b in before)
         found.ratios.append(math.sqrt(moved / size) if size > 0 else math.nan)
     while len(found.ends) < PLACES:
@@ -97,7 +99,7 @@ def _step(model: Any, loss_fn: Callable[[Any, Any], Any], x: Any, y: Any, opt: A
         opt.zero_grad()
         loss = loss_fn(model(x), y)
         loss.backward()
-        seen.append(float(loss))
+        seen.append(float(loss.detach()))
         return loss
 
     opt.step(closure)
@@ -108,8 +110,8 @@ def _first(output: Any) -> Any:
     return output[0] if isinstance(output, tuple) else output
 
 
-def _flatten(gradients: Iterator[Any]) -> Any:
-    found = [np.ravel(g._value).astype(float) for g in gradients if g is not None]
+def _flatten(frame: Framework, gradients: Iterator[Any]) -> Any:
+    found = [np.ravel(frame.read(g)).astype(float) for g in gradients if g is not None]
     return np.concatenate(found) if found else np.zeros(1)
 
 
@@ -118,22 +120,24 @@ def look(model: Any, loss_fn: Callable[[Any, Any], Any], whole: Batch) -> tuple[
 
     Running statistics of batch norm lag behind in the first steps.
     """
+    frame = find_framework(model, "look")
     modes = [(m, m.training) for m in model.modules()]
-    buffers = [(b, b._value.copy()) for _, b in model.named_buffers()]
+    buffers = [(b, frame.read(b)) for _, b in model.named_buffers()]
     model.eval()
     for module, mode in modes:
         if type(module).__name__.startswith("BatchNorm") and len(whole[0]) > 1:
             module.training = mode
     try:
-        with sw.no_grad():
+        with frame.no_grad():
             output = model(whole[0])
             loss = float(loss_fn(output, whole[1]))
-        return loss, rate(np.asarray(_first(output), float), np.asarray(whole[1]))[1]
+        found = frame.read(_first(output)).astype(float)
+        return loss, rate(found, frame.read(whole[1]))[1]
     finally:
         for module, mode in modes:
             module.training = mode
         for buffer, kept in buffers:
-            buffer._value[...] = kept
+            frame.write(buffer, kept)
 
 
 def measure_sharpness(model: Any, loss_fn: Callable[[Any, Any], Any], batch: Batch) -> float:
@@ -142,20 +146,24 @@ def measure_sharpness(model: Any, loss_fn: Callable[[Any, Any], Any], batch: Bat
     Products with the Hessian are differences of gradients along a small step, so that every layer
     can be measured. NaN where the network is too large, or the gradient is not finite.
     """
+    frame = find_framework(model, "measure_sharpness")
     own = copy.deepcopy(model)
     parameters = [p for p in own.parameters() if p.requires_grad]
     count = sum(p.numel() for p in parameters)
     if count > MOST_PARAMETERS:
         return math.nan
-    start = [p._value.copy() for p in parameters]
+    start = [frame.read(p) for p in parameters]
     size = math.sqrt(sum(float(np.sum(s.astype(float) ** 2)) for s in start)) or 1.0
     direction = np.random.default_rng(0).normal(size=count)
     largest = math.nan
     reach = 1e-3 * size
     for _ in range(POWER_STEPS):
         direction /= np.linalg.norm(direction) or 1.0
-        ends = [_gradient_at(own, loss_fn, batch, parameters, start, side * reach * direction)
-                for side in (1, -1)]  # fmt: skip
+        step = reach * direction
+        ends = [
+            _gradient_at(frame, own, loss_fn, batch, parameters, start, side * step)
+            for side in (1, -1)
+        ]
         product = (ends[0] - ends[1]) / (2 * reach)
         largest = float(direction @ product)
         if not np.all(np.isfinite(product)) or not np.any(product):
@@ -165,17 +173,17 @@ def measure_sharpness(model: Any, loss_fn: Callable[[Any, Any], Any], batch: Bat
 
 
 def _gradient_at(
-    model: Any, loss_fn: Callable[[Any, Any], Any], batch: Batch, parameters: list[Any],
-    start: list[Any], shift: Any,
+    frame: Framework, model: Any, loss_fn: Callable[[Any, Any], Any], batch: Batch,
+    parameters: list[Any], start: list[Any], shift: Any,
 ) -> Any:  # fmt: skip
     place = 0
     for p, value in zip(parameters, start, strict=True):
         part = shift[place : place + value.size].reshape(value.shape)
-        p._value[...] = value + part.astype(value.dtype)
+        frame.write(p, value + part.astype(value.dtype))
         p.grad = None
         place += value.size
     loss_fn(model(batch[0]), batch[1]).backward()
     return np.concatenate([
-        np.ravel(p.grad._value).astype(float) if p.grad is not None else np.zeros(p.numel())
-        for p in parameters
+        np.ravel(frame.read(p.grad)).astype(float) if p.grad is not None else np.zeros(value.size)
+        for p, value in zip(parameters, start, strict=True)
     ])  # fmt: skip

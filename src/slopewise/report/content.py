@@ -149,6 +149,7 @@ class Content:
     stopped: str
     seconds: float
     versions: dict[str, str]
+    health: Any = None
 
     @property
     def members(self) -> int:
@@ -208,6 +209,7 @@ def read_content(result: "Result") -> Content:
         stopped=result.stopped,
         seconds=result.seconds,
         versions=_read_versions(result),
+        health=result.health,
     )
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from markupsafe import Markup
 
 from slopewise.errors import UsageError
-from slopewise.report import dots, lines, readings
+from slopewise.report import dots, flow, lines, readings
 from slopewise.report.canvas import select_drawable
 from slopewise.report.cells import clean_text, mark_text, shorten_text
 from slopewise.report.content import Content, read_content
@@ -138,6 +138,7 @@ def render_content(content: Content, lang: str) -> str:
         **_fill_summary(content, speaker),
         **_fill_steps(content, speaker),
         **_fill_curves(content, speaker),
+        **_fill_health(content, speaker),
         **_fill_rows(content, speaker),
         settings=_list_settings(content, speaker),
     )
@@ -155,7 +156,8 @@ def _name_page(content: Content, speaker: Speaker) -> Markup:
 def _list_sections(content: Content) -> list[str]:
     """The page's sections."""
     compared = "confusion" if content.task == "classification" else "scatter"
-    return ["summary", "steps", "loss", "gradients", compared, "worst", "use", "repeat"]
+    looked = ["health"] if content.health is not None else []
+    return ["summary", "steps", "loss", "gradients", *looked, compared, "worst", "use", "repeat"]
 
 
 def _fill_summary(content: Content, speaker: Speaker) -> dict[str, Any]:
@@ -292,6 +294,7 @@ def _fill_curves(content: Content, speaker: Speaker) -> dict[str, Any]:
         if any(np.any(np.isfinite(line) & (line > 0)) for line in curves.norms.values()):
             drawn["norms"] = lines.draw_norms(curves, norm, pen)
     drawn |= _draw_rows(content, pen)
+    drawn["flow"] = flow.draw_watch(content.health, pen) if content.health is not None else None
 
     def layer(name: str) -> str:
         return name_layer(name, norm, speaker.say)
@@ -314,6 +317,14 @@ def _fill_curves(content: Content, speaker: Speaker) -> dict[str, Any]:
         "layer": layer,
         "gradient_sentences": sentences,
     }
+
+
+def _fill_health(content: Content, speaker: Speaker) -> dict[str, Any]:
+    """What was seen of the gradients on the way: sentences, and a table of the layers."""
+    told = content.health.tell(speaker.lang) if content.health is not None else []
+    sentences = [part for part in told if isinstance(part, str)]
+    tables = [part for part in told if not isinstance(part, str)]
+    return {"health_sentences": sentences, "health_table": tables[0] if tables else None}
 
 
 def _list_epochs(content: Content) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from slopewise.health.watch import speak_notice
 from slopewise.report.cells import clean_text, mark_text, mark_value
 from slopewise.report.digits import format_count, format_number, format_percent
 from slopewise.report.messages import MESSAGES, say
@@ -72,6 +73,8 @@ class Speaker:
 
     def notice(self, id: str, values: dict[str, Any], english: str) -> Markup:
         """A notice of training; one that has no wording here is said in English."""
+        if id == "gradient_health":
+            values = speak_notice(values, self.lang)
         message = f"notice.{id}"
         shown = {name: self._notice_value(name, value) for name, value in values.items()}
         if message in MESSAGES:

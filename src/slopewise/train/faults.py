@@ -149,6 +149,7 @@ NOTICES: dict[str, str] = {
         "--lr may go further"
     ),
     "not_compiled": "training ran step by step, since it could not be compiled: {reason}",
+    "gradient_health": "epoch {epoch}, {network}: {found} ({place}); cause: {cause}",
     "dropped_rows": "{count} row(s) without a target are left out",
 }
 """Notices: things that the user should know and that stop nothing."""

@@ -23,6 +23,7 @@ from slopewise.train.run import Run, read_run
 from slopewise.train.search import NetworkOptions, list_recipes, read_widths
 from slopewise.train.task import TaskName
 from slopewise.train.threads import limit_threads
+from slopewise.train.watching import Watcher, choose_watcher
 
 
 def fit(
@@ -56,6 +57,7 @@ def fit(
     stop: Callable[[], bool] | None = None,
     progress: Callable[[Progress], None] | None = None,
     prepared: Callable[[Dataset], None] | None = None,
+    health: bool | Watcher = False,
 ) -> Result:
     """Learn to predict one column of a table from the others.
 
@@ -115,6 +117,10 @@ def fit(
         Told as often.
     prepared : callable, optional
         Told of the data once they have passed all checks, before training.
+    health : bool or Watcher
+        Whether to look at the gradients of each layer about every fiftieth of the run, where that
+        takes no more than a fiftieth of the time. What is wrong is told at once, as a notice
+        of `progress`; what was seen is the result's `health`.
 
     Returns
     -------
@@ -187,7 +193,8 @@ def fit(
         rows.train_rows,
         data_options.seed,
     )
-    run = Run(data, rows, recipes, options, Path(checkpoint) if checkpoint is not None else None)
+    run = Run(data, rows, recipes, options, Path(checkpoint) if checkpoint is not None else None,
+              choose_watcher(health))  # fmt: skip
     if resume is not None:
         run.unpack(arrays, facts)
     started = clock.perf_counter()

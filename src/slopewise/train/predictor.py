@@ -144,15 +144,8 @@ class Predictor:
             raise Fault("no_prediction_rows", source=table.source)
         applied = Applied()
         pieces = []
-        kinds = {column.name: column.kind for column in table.columns}
         for start, stop in iterate_pieces(table.rows, PIECE):
-            piece = table.read(self.encoding.names, start, stop)
-            for column in self.encoding.columns:
-                if kinds[column.name] == "text" and column.kind != "text":
-                    piece[column.name] = np.full(stop - start, np.nan)
-                elif kinds[column.name] != "text" and column.kind == "text":
-                    piece[column.name] = np.full(stop - start, None, dtype=object)
-            matrix = self.encoding.apply(piece, applied, start)
+            matrix = self.encode(table, applied, start, stop)
             with limit_threads(self.architecture.largest):
                 pieces.append(self.compute(matrix))
         values, probabilities = self.read_outputs(np.concatenate(pieces))
@@ -161,6 +154,31 @@ class Predictor:
             labels[:] = self.target.classes
             values = labels[values]
         return Predictions(values, probabilities, self.target.classes, applied.notices)
+
+    def encode(self, table: Table, applied: Applied, start: int, stop: int) -> np.ndarray:
+        """Rows of a table as the network's inputs.
+
+        Parameters
+        ----------
+        table : Table
+            Whose columns were checked.
+        applied : Applied
+            Gathers what was seen on the way.
+        start, stop : int
+            The first row, and the one after the last.
+
+        Returns
+        -------
+        ndarray of shape (rows, features), float32
+        """
+        kinds = {column.name: column.kind for column in table.columns}
+        piece = table.read(self.encoding.names, start, stop)
+        for column in self.encoding.columns:
+            if kinds[column.name] == "text" and column.kind != "text":
+                piece[column.name] = np.full(stop - start, np.nan)
+            elif kinds[column.name] != "text" and column.kind == "text":
+                piece[column.name] = np.full(stop - start, None, dtype=object)
+        return self.encoding.apply(piece, applied, start)
 
     def check_columns(self, table: Table) -> None:
         """Check that a table has the columns that the model needs.

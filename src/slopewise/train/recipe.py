@@ -5,12 +5,14 @@ JSON without a change. It is separate so that those who only read them need no n
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from slopewise.train.architecture import Architecture
+from slopewise.train.faults import Notice
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,8 @@ class Progress:
         Its epoch; 0 at first.
     lr : float
         Learning rate.
+    notices : sequence of Notice
+        What a watcher found just now.
     """
 
     trial: int
@@ -121,6 +125,7 @@ class Progress:
     best: float
     best_epoch: int
     lr: float
+    notices: Sequence[Notice] = ()
 
 
 @dataclass

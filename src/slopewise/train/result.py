@@ -175,6 +175,8 @@ class Result:
         What the user should know; each has a `text`.
     seconds : float
         How long training took (since it was last resumed).
+    health : Watch or None
+        What was seen of the network's gradients on the way, where `fit` was told to look.
 
     Examples
     --------
@@ -203,6 +205,7 @@ class Result:
     settings: dict[str, Any]
     notices: list[Notice]
     seconds: float
+    health: Any = None
 
     @property
     def task(self) -> str:

@@ -5,7 +5,7 @@ from its checkpoint, it ends bit for bit where the undisturbed one does. It is s
 which turns what a caller says into a run.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from slopewise.train.predictor import Predictor
 from slopewise.train.recipe import Progress, Recipe, Rows
 from slopewise.train.result import Result
 from slopewise.train.search import choose_plainest, describe_candidates
+from slopewise.train.watching import Watcher
 
 INTERVAL = 1.0
 """Seconds between checkpoints at the ends of epochs."""
@@ -74,6 +75,8 @@ class Run:
         What a checkpoint tells of how the run was started.
     checkpoint : Path, optional
         Where to keep it.
+    watcher : Watcher, optional
+        Looks at the networks on the way.
     """
 
     def __init__(
@@ -83,6 +86,7 @@ class Run:
         recipes: list[Recipe],
         options: dict[str, Any],
         checkpoint: Path | None,
+        watcher: Watcher | None = None,
     ) -> None:
         self.data = data
         self.rows = rows
@@ -90,6 +94,8 @@ class Run:
         self.options = options
         self.checkpoint = checkpoint
         self.trials: list[Trial] = []
+        self.watcher = watcher
+        self.found: list[tuple[int, Notice]] = []
 
     def unpack(self, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
         """Go back to the trials of a checkpoint.
@@ -153,7 +159,9 @@ class Run:
                 self.trials.append(Trial(recipe, self.rows))
 
             def notify(trial: Trial, number: int = number) -> None:
-                progress(_describe_progress(trial, number + 1, len(self.recipes)))
+                seen = self.watcher.look(trial, number) if self.watcher is not None else ()
+                self.found += [(number, notice) for notice in seen]
+                progress(_describe_progress(trial, number + 1, len(self.recipes), seen))
 
             if not self.trials[number].run(stop, notify, self.save, INTERVAL):
                 return False
@@ -191,6 +199,7 @@ class Run:
         reasons = [each.state.not_compiled for each in self.trials if each.state.not_compiled]
         if reasons:
             notices.append(Notice("not_compiled", {"reason": reasons[0]}))
+        notices += [notice for number, notice in self.found if number == chosen]
         if stopped == "diverged":
             notices.append(Notice("diverged_later", {"epoch": state.epoch}))
         settings = _list_settings(recipe, self.options["network"], len(self.trials))
@@ -226,6 +235,7 @@ class Run:
             data.target, data.table.source, data.table.rows, predictor, history, metrics,
             data.split, data.positions, test, validation, worst, tell_steps(data, trial),
             candidates, chosen, stopped, settings, notices, seconds,
+            self.watcher.report(chosen) if self.watcher is not None else None,
         )  # fmt: skip
 
     def _choose(self) -> int:
@@ -253,7 +263,9 @@ class Run:
         return choose_plainest(losses)
 
 
-def _describe_progress(trial: Trial, number: int, count: int) -> Progress:
+def _describe_progress(
+    trial: Trial, number: int, count: int, notices: Sequence[Notice]
+) -> Progress:
     """Where a trial is."""
     state = trial.state
     history = state.history
@@ -274,6 +286,7 @@ def _describe_progress(trial: Trial, number: int, count: int) -> Progress:
         state.best_loss,
         state.best_epoch,
         state.lr,
+        notices,
     )
 
 

@@ -68,6 +68,21 @@ CURVES: dict[str, tuple[str, str]] = {
     "layer.norm.layer": ("layer norm {number}", "층 정규화 {number}"),
     "layer.output": ("output", "출력층"),
     "layer.path": ("linear path", "선형 경로"),
+    "health": ("Gradient flow", "기울기의 흐름"),
+    "health.caption": (
+        "Left: the norm of the gradient in each layer’s output while the network learned, from "
+        "the first layer above to the last below; yellow is large, dark is small. Right: the "
+        "factor that each layer multiplied the gradient by at the last look. Small factors one "
+        "after the other make it vanish, large ones make it explode.",
+        "왼쪽: 학습하는 동안 층마다 출력에서 잰 기울기의 크기. 맨 위가 첫 층, 맨 아래가 마지막 "
+        "층이며 노란색은 큰 값, 어두운 색은 작은 값입니다. 오른쪽: 마지막으로 살펴보았을 때 각 "
+        "층이 기울기에 곱한 인자. 작은 인자가 이어지면 기울기가 소실되고, 큰 인자가 이어지면 "
+        "폭발합니다.",
+    ),
+    "health.member": (
+        "Of the committee, the first member was looked at.",
+        "함께 학습한 모델 가운데 첫 번째를 살펴보았습니다.",
+    ),
     "gradients.none": (
         "No epoch was finished, so there are no norms to draw.",
         "끝난 에포크가 없어서 그릴 값이 없습니다.",

@@ -52,6 +52,10 @@ NOTICES: dict[str, tuple[str, str]] = {
         "Column {column}: {count} missing value(s), none in training: the mean is put.",
         "{column} 열: 학습에는 없던 빈 값 {count}개에 평균을 넣었습니다.",
     ),
+    "notice.gradient_health": (
+        "Epoch {epoch}, {network}: {found} ({place}). Cause: {cause}.",
+        "에포크 {epoch}, {network}: {found} ({place}). 원인: {cause}.",
+    ),
     "notice.diverged_later": (
         "The loss became infinite or NaN in epoch {epoch}: the best before it is kept. A lower "
         "--lr may go further.",

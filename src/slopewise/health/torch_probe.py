@@ -1,0 +1,519 @@
+"""The probe for PyTorch's modules: runs one batch with hooks, and leaves everything as it was.
+
+Invariant: after a probe mode, parameters, gradients, buffers and hooks are what they were before;
+the caller keeps random generators. Values are copied when a layer runs and gradients come through
+tensor hooks, so changes in place, shared modules and checkpoints are seen as they happen. What
+cannot be split is one block. It is separate because our own modules have a tape of another kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from slopewise.errors import UsageError
+from slopewise.health.heads import make_trials, name_last
+from slopewise.health.record import Call, Record
+from slopewise.health.torch_framework import read_tensor
+
+_KINDS: list[tuple[str, tuple[str, ...]]] = [
+    ("weights", ("Linear", "Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d",
+                 "ConvTranspose3d", "Bilinear", "Embedding")),
+    ("norm", ("BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "LayerNorm", "GroupNorm", "RMSNorm",
+              "InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d")),
+    ("dropout", ("Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "AlphaDropout",
+                 "FeatureAlphaDropout")),
+    ("pool", ("MaxPool1d", "MaxPool2d", "MaxPool3d", "AvgPool1d", "AvgPool2d", "AvgPool3d",
+              "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveAvgPool3d", "AdaptiveMaxPool2d")),
+    ("shape", ("Flatten", "Unflatten", "Identity")),
+    ("recurrent", ("RNN", "GRU", "LSTM")),
+]  # fmt: skip
+_WHOLE_AXIS = ("Softmax", "Softmax2d", "Softmin", "LogSoftmax", "GLU", "MultiheadAttention")
+_POINTWISE = (
+    "Relu", "Sigmoid", "Tanh", "Exp", "Expm1", "Log", "Log1p", "Softplus", "Gelu", "Silu", "Elu",
+    "LeakyRelu", "Hardtanh", "Hardswish", "Hardsigmoid", "Mish", "Abs", "Pow", "Sqrt", "Sin", "Cos",
+    "Sinh", "Cosh", "Atan", "Asinh", "Neg", "Mul", "Div", "Add", "Sub", "Rsub", "Clamp",
+    "ClampMin", "ClampMax", "Reciprocal", "Erf", "LogSigmoid", "Threshold", "Clone", "Alias",
+)  # fmt: skip
+"""Nodes of the tape that work number by number, where one operand comes in."""
+Key = tuple[int, int]
+"""A node of the tape and which of its outputs; or a tensor that is on none."""
+
+
+def find_type(module: Any) -> tuple[str, str]:
+    """Return what kind of layer a module is, and the name of PyTorch's class that it runs as.
+
+    Examples
+    --------
+    >>> find_type(torch.nn.Linear(2, 3)), find_type(torch.nn.Softmax(-1))
+    (('weights', 'Linear'), ('block', 'Softmax'))
+    """
+    if isinstance(module, torch.jit.ScriptModule):
+        return "block", str(getattr(module, "original_name", type(module).__name__))
+    forward = type(module).forward
+    for base in type(module).__mro__:
+        name = base.__name__
+        if not base.__module__.startswith("torch.nn.modules") or base.forward is not forward:
+            continue
+        for kind, names in _KINDS:
+            if name in names:
+                return kind, name
+        random = name == "RReLU" and module.training
+        if base.__module__.endswith(".activation") and name not in _WHOLE_AXIS and not random:
+            return "activation", name
+    name = type(module).__name__
+    return "block", name.removeprefix("Parametrized") if _is_parametrized(module) else name
+
+
+def _is_parametrized(module: Any) -> bool:
+    return isinstance(getattr(module, "parametrizations", None), torch.nn.ModuleDict)
+
+
+def list_layers(model: Any) -> list[tuple[str, Any]]:
+    """Return the modules that are watched: those that hold no other, or cannot be looked into.
+
+    Examples
+    --------
+    >>> nn = torch.nn
+    >>> [name for name, _ in list_layers(nn.Sequential(nn.Sequential(nn.Linear(1, 1)), nn.ReLU()))]
+    ['0.0', '1']
+    """
+    found: list[tuple[str, Any]] = []
+    seen: set[int] = set()
+
+    def visit(name: str, module: Any) -> None:
+        if id(module) in seen:
+            return
+        seen.add(id(module))
+        inner = getattr(module, "_orig_mod", None)
+        if isinstance(inner, torch.nn.Module) and hasattr(torch.compiler, "set_stance"):
+            visit(name, inner)
+            return
+        whole = (torch.nn.MultiheadAttention, torch.jit.ScriptModule)
+        children = list(module.named_children())
+        if not children or _is_parametrized(module) or inner or isinstance(module, whole):
+            found.append((name or type(module).__name__, module))
+            return
+        for child, value in children:
+            visit(f"{name}.{child}" if name else child, value)
+
+    visit("", model)
+    return found
+
+
+def record_torch_batch(
+    model: Any, loss_fn: Callable[[Any, Any], Any], x: Any, y: Any, trials: bool = True
+) -> Record:
+    """Run one batch through a model of PyTorch's and back, and return what happened.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+    loss_fn : callable
+        From the model's output and the target to a tensor of one number.
+    x, y : tensor, the batch first
+    trials : bool
+        Whether other outputs are tried on the loss.
+
+    Returns
+    -------
+    Record
+
+    Raises
+    ------
+    UsageError
+        If the loss is not one number, or depends on no parameter of the model.
+
+    Examples
+    --------
+    >>> nn = torch.nn
+    >>> model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(inplace=True), nn.Linear(3, 1))
+    >>> x, y = torch.ones(4, 2), torch.ones(4, 1)
+    >>> record = record_torch_batch(model, nn.functional.mse_loss, x, y)
+    >>> [call.kind for call in record.calls], model[0].weight.grad
+    (['weights', 'activation', 'weights'], None)
+    """
+    buffers = [(b, b.detach().clone()) for b in model.buffers()]
+    watch = _Watch(model)
+    try:
+        with torch.enable_grad():
+            given = x.clone()  # a model may change its input in place
+            output = model(given)
+            loss = loss_fn(output, y)
+            if not isinstance(loss, torch.Tensor) or loss.numel() != 1:
+                raise UsageError("health: loss_fn must return a tensor of one number.")
+            record = watch.finish(given, x, y, output, loss)
+        if trials:
+            record.trials = _try_outputs(record, output, loss_fn, y)
+        return record
+    finally:
+        watch.remove()
+        with torch.no_grad():
+            for buffer, kept in buffers:
+                buffer.copy_(kept)
+
+
+def find_logits(output: Any) -> Any:
+    """Return the tensor that a model's output is about."""
+    logits = getattr(output, "logits", None)
+    if isinstance(logits, torch.Tensor):
+        return logits
+    return _find_tensor(output)
+
+
+def _find_tensor(value: Any) -> Any:
+    """Return the first tensor of floats in nested tuples, lists and dicts, or None."""
+    if isinstance(value, torch.Tensor):
+        return value if value.is_floating_point() else None
+    if isinstance(value, dict):
+        value = tuple(value.values())
+    if isinstance(value, (tuple, list)):
+        return next((t for v in value if (t := _find_tensor(v)) is not None), None)
+    return None
+
+
+def _try_outputs(record: Record, output: Any, loss_fn: Any, y: Any) -> dict[str, float]:
+    """Return the losses of other outputs than the model's."""
+    if not isinstance(output, torch.Tensor):
+        return {}
+    losses: dict[str, float] = {}
+    trials = make_trials(record.output, record.target, name_last(record))
+    with torch.no_grad():
+        for name, trial in trials.items():
+            # A loss may refuse what no model gives, such as probabilities above 1.
+            with suppress(RuntimeError, ValueError, ArithmeticError):
+                given = torch.as_tensor(np.ascontiguousarray(trial)).to(output)
+                losses[name] = float(loss_fn(given, y))
+    return losses
+
+
+@dataclass
+class _Input:
+    """What a call was given: its numbers, where it is on the tape, and the node of its own copy."""
+
+    value: Any = None
+    key: Key = (0, -2)
+    node: Any = None
+    own: Any = None
+    call: Call | None = None
+
+    def keep(self, gradient: Any) -> None:
+        """Take the gradient that the call hands back."""
+        if self.call is not None:
+            _keep(self.call, "grad_x", gradient)
+
+
+class _Watch:
+    """The hooks of one batch."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self.calls: list[Call] = []
+        self.modules: list[Any] = []
+        self.given: list[_Input] = []
+        self.results: list[tuple[Key, Any, Any]] = []  # of each output: key, node and tensor
+        self.waiting: dict[int, list[int]] = {}  # calls without a tape, by module: checkpoints
+        self.counts: dict[str, int] = {}
+        self.pending: list[_Input] = []
+        self.ended = False
+        self.handles: list[Any] = []
+        for name, module in list_layers(model):
+            before = module.register_forward_pre_hook(self._before, with_kwargs=True)
+            after = module.register_forward_hook(self._make_after(name))
+            self.handles += [before, after]
+
+    def remove(self) -> None:
+        for handle in self.handles:
+            handle.remove()
+
+    def _before(self, module: Any, args: Any, kwargs: Any) -> Any:
+        """Give the layer an input of its own, in which its gradient can be told from others'."""
+        del module
+        place = next((i for i, a in enumerate(args) if isinstance(a, torch.Tensor)), None)
+        name = next((k for k, v in kwargs.items() if isinstance(v, torch.Tensor)), None)
+        if place is None and name is None:
+            self.pending.append(_Input())
+            return None
+        first = args[place] if place is not None else kwargs[name]
+        found = _Input(_read(first), _key(first), _node(first))
+        self.pending.append(found)
+        if not first.is_floating_point():
+            return None
+        own = (first if first.requires_grad else first.detach().requires_grad_()).clone()
+        found.own = _node(own)
+        if own.requires_grad:
+            # Now, since a layer may change its input in place and so change what the hook is of.
+            own.register_hook(found.keep)
+        if place is not None:
+            return (*args[:place], own, *args[place + 1 :]), kwargs
+        return args, {**kwargs, name: own}
+
+    def _make_after(self, name: str) -> Callable[..., None]:
+        def after(module: Any, _args: Any, output: Any) -> None:
+            given = self.pending.pop()
+            result = _find_tensor(output)
+            if result is None:
+                return
+            if self.ended:
+                self._attach_again(module, given, result)
+                return
+            self.counts[name] = self.counts.get(name, 0) + 1
+            number = self.counts[name]
+            kind, type_name = find_type(module)
+            call = Call(name if number == 1 else f"{name}#{number}", kind, type_name,
+                        x=given.value, y=_read(result))  # fmt: skip
+            given.call = call
+            call.settings = _read_settings(module)
+            self.calls.append(call)
+            self.modules.append(module)
+            self.given.append(given)
+            self.results.append((_key(result), _node(result), result))
+            if not result.requires_grad:
+                self.waiting.setdefault(id(module), []).append(len(self.calls) - 1)
+            else:
+                result.register_hook(lambda g: _keep(call, "grad_y", g))
+
+        return after
+
+    def _attach_again(self, module: Any, given: _Input, result: Any) -> None:
+        """Find the call that a checkpoint runs again, and attach to what has a tape now."""
+        if not result.requires_grad:
+            return
+        waiting = self.waiting.get(id(module), [])
+        for place in waiting:
+            call = self.calls[place]
+            if np.array_equal(call.x, given.value, equal_nan=True):
+                waiting.remove(place)
+                given.call = call
+                result.register_hook(lambda g, call=call: _keep(call, "grad_y", g))
+                return
+
+    def finish(self, given: Any, x: Any, y: Any, output: Any, loss: Any) -> Record:
+        """Go back once, and put the numbers together."""
+        if not loss.requires_grad:
+            raise UsageError(
+                "health: the loss depends on no parameter of the model; compute it from the"
+                " model's output, without detach() and outside of no_grad()."
+            )
+        logits = find_logits(output)
+        if logits is None:
+            raise UsageError("health: the model's output has no tensor of numbers in it.")
+        self.ended = True
+        end = Call("output", "block", "", x=_read(logits))
+        if logits.requires_grad:
+            logits.register_hook(lambda g: _keep(end, "grad_x", g))
+        with _lend_gradients(self.model, loss) as gradients:
+            loss.backward(retain_graph=True)
+            found = gradients()
+        for call, module in zip(self.calls, self.modules, strict=True):
+            self._read_parameters(call, module, found)
+        calls = self._link(given, logits, end)
+        return Record(calls, float(loss.detach()), end.x, end.grad_x, _read(x),
+                      _read(y))  # fmt: skip
+
+    def _read_parameters(self, call: Call, module: Any, found: dict[int, Any]) -> None:
+        """Fill in parameters, their gradients, and an activation's slope."""
+        turned = call.type.startswith("ConvTranspose")
+        own = dict(module.named_parameters()) if not _is_parametrized(module) else {}
+        if _is_parametrized(module):
+            call.kind = next((k for k, names in _KINDS if call.type in names), "block")
+            own = {name: getattr(module, name) for name in module.parametrizations}
+            own |= dict(module.named_parameters(recurse=False))
+        for name, p in own.items():
+            turn = turned and name == "weight"
+            call.parameters[name] = _turn(_read(p), turn)
+            grad = found.get(id(p))
+            if grad is not None:
+                call.grads[name] = _turn(_read(grad), turn)
+        place = self.calls.index(call)
+        if call.kind == "block" and not own:
+            self._read_function(place)
+        elif call.kind == "activation":
+            call.slope = _find_slope(module, call.x, self.results[place][2])
+
+    def _read_function(self, place: int) -> None:
+        """Tell an activation that someone wrote from other layers, by what it ran."""
+        call, own = self.calls[place], self.given[place].own
+        key, node, _ = self.results[place]
+        if own is None or node is None or call.x.shape != call.y.shape:
+            return
+        chain, sources = _walk_back(node, key[1], {(id(own), 0): 0})
+        if chain and sources == [0] and all(map(_is_pointwise, chain)):
+            slope = _find_chain_slope(chain, self.results[place][2])
+            if slope is not None:
+                call.kind, call.slope = "activation", slope
+
+    # --- what runs between two layers ---
+
+    def _link(self, x: Any, output: Any, end: Call) -> list[Call]:
+        """Return the calls with the functions between them, each with where it comes from."""
+        known: dict[Key, int] = {(id(x), -1): -1}
+        listed: list[Call] = []
+        for i, call in enumerate(self.calls):
+            key, node = self.given[i].key, self.given[i].node
+            if key in known:
+                call.sources = (known[key],)
+            elif node is not None:
+                call.sources = _insert(node, key, known, listed, call)
+                if call.sources:
+                    known[key] = call.sources[-1]
+            listed.append(call)
+            known[self.results[i][0]] = len(listed) - 1
+        if _key(output) not in known and _node(output) is not None:
+            _insert(_node(output), _key(output), known, listed, end)
+        return listed
+
+
+def _insert(
+    node: Any, key: Key, known: dict[Key, int], listed: list[Call], after: Call
+) -> tuple[int, ...]:
+    """Add what ran between known outputs and an input, and return its place."""
+    chain, sources = _walk_back(node, key[1], known)
+    if not chain:
+        return tuple(sources)
+    names = [_name(n) for n in chain]
+    made = Call(f"before {after.name}", "block", "+".join(n.lower() for n in names))
+    made.sources = tuple(sources)
+    made.y, made.grad_y = after.x, after.grad_x
+    if len(sources) == 1 and sources[0] >= 0:
+        source = listed[sources[0]]
+        made.x, made.grad_x = source.y, source.grad_y
+        if all(map(_is_pointwise, chain)):
+            slope = _find_chain_slope(chain, made.y)
+            if slope is not None and slope.shape == np.shape(made.x):
+                made.kind, made.type, made.slope = "activation", names[-1].lower(), slope
+    elif len(sources) > 1 and set(names) == {"Add"}:
+        made.kind = "add"
+    listed.append(made)
+    return (len(listed) - 1,)
+
+
+def _key(tensor: Any) -> Key:
+    if tensor.grad_fn is None:
+        return (id(tensor), -1)
+    return (id(tensor.grad_fn), tensor.output_nr)
+
+
+def _node(tensor: Any) -> Any:
+    return tensor.grad_fn
+
+
+def _name(node: Any) -> str:
+    return type(node).__name__.partition("Backward")[0]
+
+
+def _is_pointwise(node: Any) -> bool:
+    operands = [each for each, _ in node.next_functions if each is not None]
+    return _name(node) in _POINTWISE and len(operands) == 1
+
+
+def _walk_back(node: Any, number: int, known: dict[Key, int]) -> tuple[list[Any], list[int]]:
+    """Return the nodes between a tensor and outputs that are known, and those outputs' places."""
+    found: dict[int, Any] = {}
+    sources: dict[int, None] = {}
+    pending = [(node, number)]
+    while pending:
+        node, number = pending.pop()
+        if (id(node), number) in known:
+            sources[known[(id(node), number)]] = None
+        elif type(node).__name__ != "AccumulateGrad" and id(node) not in found:
+            found[id(node)] = node
+            pending.extend((n, i) for n, i in node.next_functions if n is not None)
+    ordered = sorted(found.values(), key=_count)
+    return ordered, sorted(sources)
+
+
+def _count(node: Any) -> int:
+    """Return a number that grows in the order in which nodes were made."""
+    return node._sequence_nr() if hasattr(node, "_sequence_nr") else 0
+
+
+def _find_slope(module: Any, x: Any, like: Any) -> Any:
+    """Return an activation's derivative at every element of its input."""
+    with torch.enable_grad():
+        at = torch.as_tensor(x).to(like.device, like.dtype).requires_grad_()
+        out = type(module).forward(module, at.clone())
+        return _read(torch.autograd.grad(out.sum(), at)[0])
+
+
+def _find_chain_slope(chain: list[Any], like: Any) -> Any:
+    """Return the derivative of functions of one operand, one after another; None if unknown."""
+    if not isinstance(like, torch.Tensor):
+        like = torch.as_tensor(like, dtype=torch.float32)
+    slope = torch.ones_like(like.detach())
+    with suppress(RuntimeError, TypeError), torch.no_grad():
+        for node in reversed(chain):
+            back = node(slope)
+            back = back if isinstance(back, tuple) else (back,)
+            places = [i for i, (n, _) in enumerate(node.next_functions) if n is not None]
+            slope = back[places[0]]
+        return _read(slope)
+    return None
+
+
+@contextmanager
+def _lend_gradients(model: Any, loss: Any) -> Iterator[Callable[[], dict[int, Any]]]:
+    """Let gradients gather in every leaf that the loss reaches, and put back what was there.
+
+    Hooks that act on gathered gradients, as optimisers in the backward pass, are put aside.
+    """
+    leaves = {id(p): p for p in model.parameters()}
+    pending, seen = [loss.grad_fn], set[int]()
+    nodes: list[Any] = []  # keeps wrappers of nodes alive, so that their ids stay theirs
+    while pending:
+        node = pending.pop()
+        if node is None or id(node) in seen:
+            continue
+        seen.add(id(node))
+        nodes.append(node)
+        variable = getattr(node, "variable", None)
+        if variable is not None:
+            leaves[id(variable)] = variable
+        pending.extend(n for n, _ in node.next_functions)
+    acting = [getattr(p, "_post_accumulate_grad_hooks", None) or {} for p in leaves.values()]
+    aside = [dict(hooks) for hooks in acting]
+    for hooks in acting:
+        hooks.clear()
+    kept = [(p, p.grad) for p in leaves.values()]
+    for p, _ in kept:
+        p.grad = None
+    try:
+        yield lambda: {id(p): p.grad for p, _ in kept}
+    finally:
+        for p, grad in kept:
+            p.grad = grad
+        for hooks, put in zip(acting, aside, strict=True):
+            hooks.update(put)
+
+
+def _keep(call: Call, name: str, gradient: Any) -> None:
+    setattr(call, name, _read(gradient))
+
+
+def _read(tensor: Any) -> np.ndarray:
+    """Return a copy of a tensor's numbers, floats in float64."""
+    if not tensor.is_floating_point():
+        return read_tensor(tensor)
+    return tensor.detach().to_dense().to("cpu", torch.float64, copy=True).numpy()
+
+
+def _turn(array: np.ndarray, turned: bool) -> np.ndarray:
+    """Return weights of a transposed convolution with the outputs first, as others have them."""
+    return np.swapaxes(array, 0, 1) if turned else array
+
+
+def _read_settings(module: Any) -> dict[str, Any]:
+    names = ("eps", "normalized_shape", "num_groups", "stride", "padding", "kernel_size", "groups",
+             "inplace", "p", "batch_first", "nonlinearity")  # fmt: skip
+    settings = {name: getattr(module, name) for name in names if hasattr(module, name)}
+    settings["training"] = bool(module.training)
+    for name in ("running_mean", "running_var"):
+        buffer = getattr(module, name, None)
+        if isinstance(buffer, torch.Tensor):
+            settings[name] = read_tensor(buffer)
+    return settings

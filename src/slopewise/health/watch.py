@@ -1,0 +1,268 @@
+"""A watch: what was read of a network time and again while it learned, and what was found when.
+
+Invariant: looks come in the order of time and hold numbers only; a finding is told when it is sure:
+at once where signs are plain, else when it is seen twice in a row. It is separate from whoever
+takes the readings: a loop written by hand, or training on tables.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from slopewise.explain.accounts import Account, Table, Words, say_in, spell
+from slopewise.health.diagnosis import diagnose
+from slopewise.health.examination import clean_numbers, tell_finding
+from slopewise.health.finding import Finding
+from slopewise.health.readings import Readings, Trajectory
+from slopewise.health.wording import CAUSES, VERDICTS
+
+if TYPE_CHECKING:
+    from slopewise.drawing import Picture
+
+PLAIN = 5.0
+"""Findings of this strength need no second look."""
+LEARNED = 0.8
+"""Below this share of guessing's loss a network has begun to learn, and is judged as one."""
+WATCHED: Words = {
+    "none": ("Looks at the gradient: {looks}. Nothing was found to be wrong.",
+             "기울기를 살펴본 횟수: {looks}번. 잘못된 점을 찾지 못했습니다."),
+    "some": ("Looks at the gradient: {looks}.", "기울기를 살펴본 횟수: {looks}번."),
+    "found": ("From step {step} on: {found}.", "{step}단계부터: {found}."),
+    "ended": ("From step {step} to step {last}: {found}.",
+              "{step}단계부터 {last}단계까지: {found}."),
+    "said": ("step {step}: {found}, {layer}, cause: {cause}",
+             "{step}단계: {found}, 위치: {layer}, 원인: {cause}"),
+    "said_all": ("step {step}: {found}, cause: {cause}", "{step}단계: {found}, 원인: {cause}"),
+    "layer": ("layer", "층"),
+    "type": ("type", "종류"),
+    "first": ("gradient at first", "처음 기울기"),
+    "last": ("gradient at last", "마지막 기울기"),
+    "factor": ("factor at last", "마지막 인자"),
+    "picture": ("The gradient's size at each layer over time, and the factors at the last look.",
+                "시간에 따른 층별 기울기의 크기와 마지막으로 잰 인자."),
+    "hidden": ("hidden {number}", "은닉층 {number}"),
+    "norm": ("norm {number}", "정규화 {number}"),
+    "activation": ("activation {number}", "활성화 {number}"),
+    "output": ("output", "출력층"),
+    "linear_path": ("linear path", "선형 경로"),
+    "output_sum": ("sum", "합"),
+    "whole": ("whole network", "신경망 전체"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Look:
+    """One look.
+
+    Attributes
+    ----------
+    step : int
+        Steps of training before it.
+    loss : float
+        Of the batch that is looked at.
+    gradients, ratios : tuple of float
+        The gradient's norm in each call's output, and each call's factor.
+    findings : tuple of Finding
+    """
+
+    step: int
+    loss: float
+    gradients: tuple[float, ...]
+    ratios: tuple[float, ...]
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass
+class Episode:
+    """A finding, and from when to when it was seen; `last` is None while it lasts."""
+
+    finding: Finding
+    step: int
+    last: int | None = None
+
+
+class Watch(Account):
+    """What was seen of a network while it learned.
+
+    Attributes
+    ----------
+    names, types, letters : list of str
+        Of the calls, in their order.
+    looks : list of Look
+    episodes : list of Episode
+        What was found, in the order of time.
+
+    Examples
+    --------
+    >>> from slopewise.health.measure import Factor
+    >>> from slopewise.health.readings import Head, Inputs
+    >>> watch = Watch()
+    >>> layer = Factor("0", "weights", "Linear", "M", 0.5, grad_out=2.0)
+    >>> watch.add(0, Readings([layer], Head(loss=0.7, guess=0.7, best=0.0), Inputs()))
+    []
+    >>> watch.looks[0].gradients
+    (2.0,)
+    """
+
+    def __init__(self, lang: str = "en") -> None:
+        self.lang = lang
+        self.names: list[str] = []
+        self.types: list[str] = []
+        self.letters: list[str] = []
+        self.looks: list[Look] = []
+        self.episodes: list[Episode] = []
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What is wrong at the last look, as far as it is sure."""
+        return tuple(episode.finding for episode in self.episodes if episode.last is None)
+
+    def add(self, step: int, readings: Readings) -> list[Finding]:
+        """Take readings, and return what is wrong and was not before.
+
+        Parameters
+        ----------
+        step : int
+        readings : Readings
+
+        Returns
+        -------
+        list of Finding
+        """
+        factors = readings.factors
+        if [f.name for f in factors] != self.names:
+            # A network that runs other layers than before is drawn from here on.
+            self.names = [f.name for f in factors]
+            self.types = [f.type for f in factors]
+            self.letters = [f.letter for f in factors]
+            self.looks = []
+        findings = diagnose(self._remember(readings))
+        look = Look(step, readings.head.loss, tuple(f.grad_out for f in factors),
+                    tuple(f.ratio for f in factors), tuple(findings))  # fmt: skip
+        before = {f.id for f in self.looks[-1].findings} if self.looks else set[str]()
+        self.looks.append(look)
+        now = {f.id for f in findings}
+        for episode in self.episodes:
+            if episode.last is None and episode.finding.id not in now:
+                episode.last = step
+        lasting = {episode.finding.id for episode in self.episodes if episode.last is None}
+        new = [f for f in findings if f.id not in lasting
+               and (f.strength >= PLAIN or f.id in before)]  # fmt: skip
+        told = {episode.finding.id for episode in self.episodes}
+        self.episodes += [Episode(f, step) for f in new]
+        return [f for f in new if f.id not in told]
+
+    def _remember(self, readings: Readings) -> Readings:
+        """Return readings with the course of the loss, once that says something."""
+        head = readings.head
+        losses = [look.loss for look in self.looks] + [head.loss]
+        whole = head.guess - head.best
+        if len(losses) < 3 or not whole > 0:
+            return readings
+        best = min((x for x in losses[1:] if math.isfinite(x)), default=math.inf)
+        grown = not math.isfinite(losses[-1]) or losses[-1] > 2 * max(losses[0], head.guess)
+        if best - head.best > LEARNED * whole and not grown:
+            return readings
+        course = Trajectory(losses=losses, ends=losses, ratios=[math.nan], rows=1, batch=1)
+        return replace(readings, trajectory=course)
+
+    def tell(self, lang: str) -> list[str | Table]:
+        """Return how often was looked, what was found when, and a table of the layers."""
+        count = len(self.looks)
+        rows: list[str | Table] = [
+            say_in(WATCHED, "some" if self.episodes else "none", lang, looks=count)
+        ]
+        for episode in self.episodes:
+            found = say_in(VERDICTS, episode.finding.id, lang)
+            key = "found" if episode.last is None else "ended"
+            rows.append(
+                say_in(WATCHED, key, lang, step=episode.step, last=episode.last, found=found)
+            )
+            named = replace(episode.finding, layer=tell_layer(episode.finding.layer, lang))
+            rows += tell_finding(named, lang, first=True)
+        if self.looks:
+            first, last = self.looks[0], self.looks[-1]
+            header = [say_in(WATCHED, k, lang) for k in ("layer", "type", "first", "last",
+                                                         "factor")]  # fmt: skip
+            cells = [
+                [tell_layer(name, lang), self.types[i], _spell(first.gradients[i]),
+                 _spell(last.gradients[i]), f"{self.letters[i]} {_spell(last.ratios[i])}"]
+                for i, name in enumerate(self.names)
+            ]  # fmt: skip
+            rows.append(Table(header, cells))
+        return rows
+
+    def picture(self, lang: str | None = None) -> Picture:
+        """Return the gradient over layers and time, and the factors at the last look."""
+        from slopewise.drawing import open_sheet
+        from slopewise.health.flow import draw_flow
+
+        with open_sheet(8.0, 1.8 + 0.26 * max(6, len(self.names)), lang or self.lang) as sheet:
+            draw_flow(sheet.figure, self, sheet.lang)
+            return sheet.finish(say_in(WATCHED, "picture", lang or self.lang))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as what JSON can hold."""
+        return clean_numbers({
+            "layers": [{"name": n, "type": t, "letter": x}
+                       for n, t, x in zip(self.names, self.types, self.letters, strict=True)],
+            "looks": [{"step": k.step, "loss": k.loss, "gradients": k.gradients,
+                       "ratios": k.ratios} for k in self.looks],
+            "findings": [{"from": s.step, "to": s.last, **s.finding.to_dict()}
+                         for s in self.episodes],
+        })  # fmt: skip
+
+
+def say_finding(finding: Finding, step: int, lang: str) -> str:
+    """Return a finding in one line: when, what, where, and why.
+
+    Examples
+    --------
+    >>> say_finding(Finding("vanishing", "activation", "hidden2", "A"), 40, "en")
+    'step 40: vanishing gradient, hidden 2 (A), cause: the activation function'
+    """
+    found, cause = say_in(VERDICTS, finding.id, lang), say_in(CAUSES, finding.cause, lang)
+    factor = f" ({finding.factor})" if finding.factor else ""
+    layer = tell_layer(finding.layer, lang) + factor
+    key = "said" if finding.layer else "said_all"
+    return say_in(WATCHED, key, lang, step=step, found=found, layer=layer, cause=cause)
+
+
+def speak_notice(values: Mapping[str, Any], lang: str) -> dict[str, Any]:
+    """Return what a notice of training names, in a language.
+
+    Examples
+    --------
+    >>> given = {"epoch": 1, "problem": "vanishing", "origin": "activation", "layer": ""}
+    >>> speak_notice(given, "ko")["place"]
+    '신경망 전체'
+    """
+    layer = str(values["layer"])
+    return {
+        **values,
+        "found": say_in(VERDICTS, values["problem"], lang),
+        "place": tell_layer(layer, lang) if layer else say_in(WATCHED, "whole", lang),
+        "cause": say_in(CAUSES, values["origin"], lang),
+    }
+
+
+def tell_layer(name: str, lang: str) -> str:
+    """Return a layer's name; those of networks on tables in a language.
+
+    Examples
+    --------
+    >>> tell_layer("hidden2", "ko"), tell_layer("encoder.0", "ko")
+    ('은닉층 2', 'encoder.0')
+    """
+    found = re.fullmatch(r"(hidden|norm|activation)(\d+)|(output|linear_path|output_sum)", name)
+    if found is None:
+        return name
+    return say_in(WATCHED, found[1] or found[3], lang, number=found[2])
+
+
+def _spell(value: float) -> str:
+    return "-" if math.isnan(value) else spell(value, 3)
