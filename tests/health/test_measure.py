@@ -144,3 +144,28 @@ def test_saturation_is_told_from_rounding() -> None:
     # The slope is right at both ends in float32, where s (1 - s) is 0 on one of them.
     assert call.slope[1] == pytest.approx(call.slope[3], rel=1e-6)
     assert call.slope[0] == pytest.approx(math.exp(-60), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("stride", "padding", "dilation", "groups"),
+    [(1, 0, 1, 1), (2, 1, 1, 1), (1, 2, 2, 1), (2, 0, 1, 2), (3, 1, 1, 4)],
+)
+def test_convolutions_by_their_own_formula(
+    stride: int, padding: int, dilation: int, groups: int
+) -> None:
+    """M is that of the matrix that the convolution is, column by column."""
+    sw.manual_seed(6)
+    layer = nn.Conv2d(4, 8, 3, stride, padding, dilation, groups, bias=False)
+    size = int(np.prod(layer(sw.zeros(1, 4, 7, 9)).shape))
+    model = nn.Sequential(layer, nn.Tanh(), nn.Flatten(), nn.Linear(size, 2)).double()
+    x, y = RNG.normal(size=(5, 4, 7, 9)), RNG.integers(0, 2, 5)
+    factor = measure(record_batch(model, F.cross_entropy, x, y))[0]
+    assert factor.letter == "M"
+    assert factor.formula == pytest.approx(factor.measured, rel=1e-9)
+    matrix = np.stack([
+        layer(sw.tensor(column.reshape(1, 4, 7, 9))).detach().numpy().ravel()
+        for column in np.eye(4 * 7 * 9)
+    ], axis=1)  # fmt: skip
+    largest = np.linalg.svd(matrix, compute_uv=False)[0]
+    assert factor.ratio <= largest
+    assert 0.9 * largest <= factor.weights["largest"] <= largest * (1 + 1e-9)

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from slopewise.health.convolving import Convolution
 from slopewise.health.record import Call, Record
 from slopewise.health.steps import measure_steps
 
@@ -26,6 +27,8 @@ SATURATED = 0.05
 """A slope below this share of the steepest one is saturated."""
 SMALLEST = 1e-280
 """Squares below this have lost digits."""
+MOST_CONVOLVED = 1 << 16
+"""Numbers of a sample up to which a convolution's largest singular value is estimated."""
 MOST_SINGULAR = 512
 """Rows and columns up to which singular values are computed."""
 
@@ -156,6 +159,8 @@ def measure_call(call: Call, full: bool = True) -> Factor:
         formula(call, found)
         if full and call.type == "Linear":
             _measure_linear(call, found)
+        if full and call.type in ("Conv1d", "Conv2d"):
+            _measure_convolution(call, found)
     if call.kind == "weights":
         _measure_weights(call, found, full)
     elif call.kind == "recurrent":
@@ -286,6 +291,20 @@ def _measure_linear(call: Call, found: Factor) -> None:
         values = np.linalg.svd(weight, compute_uv=False)
         found.weights["smallest"] = float(values[-1])
         found.weights["largest"] = float(values[0])
+
+
+def _measure_convolution(call: Call, found: Factor) -> None:
+    """M by the transposed convolution, and the largest singular value that it lies below."""
+    weight = call.parameters.get("weight")
+    modes = (call.settings.get("padding_mode", "zeros"), call.settings.get("padding", 0))
+    if weight is None or call.x is None or modes[0] != "zeros" or isinstance(modes[1], str):
+        return
+    convolution = Convolution(weight, call.settings, call.x.shape)
+    found.formula = _norm(convolution.apply_adjoint(call.grad_y)) / found.grad_out
+    if found.parts.get("scale"):
+        found.parts["alignment"] = found.formula / found.parts["scale"]
+    if np.all(np.isfinite(weight)) and math.prod(call.x.shape[1:]) <= MOST_CONVOLVED:
+        found.weights["largest"] = convolution.measure_largest()
 
 
 def _differ(weight: Any, full: bool) -> float:

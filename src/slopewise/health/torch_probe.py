@@ -508,7 +508,8 @@ def _turn(array: np.ndarray, turned: bool) -> np.ndarray:
 
 
 def _read_settings(module: Any) -> dict[str, Any]:
-    names = ("eps", "normalized_shape", "num_groups", "stride", "padding", "kernel_size", "groups",
+    names = ("eps", "normalized_shape", "num_groups", "stride", "padding", "padding_mode",
+             "dilation", "kernel_size", "groups",
              "inplace", "p", "batch_first", "nonlinearity")  # fmt: skip
     settings = {name: getattr(module, name) for name in names if hasattr(module, name)}
     settings["training"] = bool(module.training)
