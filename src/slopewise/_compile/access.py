@@ -303,10 +303,10 @@ class Accesses:
             return self._gather(
                 base, b.splat(Register(str(start), type_of(INT64)), lanes), buffer.dtype, mask
             )
-        if stride == 1 and mask is None and self.tail is not None:
-            return b.load_some(
-                type_of(buffer.dtype, lanes), b.address(base, start, buffer.dtype), self.tail
-            )
+        lanes_read = self.tail if mask is None else b.splat(mask, lanes)
+        if stride == 1 and lanes_read is not None and b.module.vector_bytes >= 32:
+            pointer = b.address(base, start, buffer.dtype)
+            return b.load_some(type_of(buffer.dtype, lanes), pointer, lanes_read)
         if stride == 1 and mask is None:
             return b.load(type_of(buffer.dtype, lanes), b.address(base, start, buffer.dtype))
         if mask is None and self.tail is None and lanes >= 4 and not lanes & (lanes - 1):
