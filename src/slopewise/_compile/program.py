@@ -124,22 +124,17 @@ class Executable:
         """
         results: list[Array] = []
         late: list[tuple[Array, Array]] = []
-        for k, (buffer, given) in enumerate(zip(self.contents.outputs, out, strict=True)):
-            if given is None:
-                results.append(np.empty(buffer.shape, buffer.dtype))
-                continue
-            bad = any(
-                np.may_share_memory(given, x)
-                and (i in self.contents.overwritten[k] or given is not x)
-                for i, x in enumerate(arrays)
-            )
-            if bad or any(np.may_share_memory(given, r) for r in results):
-                fresh = np.empty(buffer.shape, buffer.dtype)
-                late.append((given, fresh))
-                results.append(fresh)
-            else:
+        places = [a.ctypes.data for a in arrays]
+        apart = self._find_apart(arrays, places, out)
+        for buffer, given, alone in zip(self.contents.outputs, out, apart, strict=True):
+            if alone and given is not None:
                 results.append(given)
-        pointers = [a.ctypes.data for a in (*arrays, *results, *self.contents.constants)]
+                continue
+            fresh = np.empty(buffer.shape, buffer.dtype)
+            results.append(fresh)
+            if given is not None:
+                late.append((given, fresh))
+        pointers = [*places, *(a.ctypes.data for a in (*results, *self.contents.constants))]
         table = (ctypes.c_void_p * max(1, len(pointers)))(*pointers)
         # A call takes an arena of its own, so that threads may call the same code.
         try:
@@ -165,6 +160,30 @@ class Executable:
             given[...] = fresh
             results[next(i for i, r in enumerate(results) if r is fresh)] = given
         return results
+
+    def _find_apart(
+        self, arrays: Sequence[Array], places: Sequence[int], out: Sequence[Array | None]
+    ) -> list[bool]:
+        """Return which outputs may be written where they belong: no other array is there."""
+        ends = [place + a.nbytes for place, a in zip(places, arrays, strict=True)]
+        spans = [(low, high, i) for i, (low, high) in enumerate(zip(places, ends, strict=True))]
+        spans = [span for span in spans if span[0] < span[1]]
+        written: list[tuple[int, int]] = []
+        found: list[bool] = []
+        for k, target in enumerate(out):
+            if target is None:
+                found.append(False)
+                continue
+            low = target.ctypes.data
+            high = low + target.nbytes
+            met = [i for begin, end, i in spans if begin < high and low < end]
+            alone = not any(
+                i in self.contents.overwritten[k] or target is not arrays[i] for i in met
+            ) and not any(begin < high and low < end for begin, end in written)
+            found.append(alone)
+            if alone and low < high:
+                written.append((low, high))
+        return found
 
     def native(self) -> Native | None:
         """Return what an entry needs to run this without Python, or None if that cannot be.
