@@ -77,7 +77,7 @@ def loop(sizes: tuple[int, ...], batch: int, steps: int, every: int | None) -> R
 def loop_torch(sizes: tuple[int, ...], batch: int, steps: int, every: int | None) -> Run | None:
     """Return the same loop of PyTorch's; None where it is not installed."""
     try:
-        import torch
+        import torch  # pyright: ignore[reportMissingImports]  (an optional peer)
     except ImportError:
         return None
     torch.set_num_threads(1)

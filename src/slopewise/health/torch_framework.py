@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
-import torch
+import torch  # pyright: ignore[reportMissingImports]  (an optional peer)
 
 from slopewise.errors import UsageError
 from slopewise.health.record import Record

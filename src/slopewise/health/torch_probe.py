@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
+import torch  # pyright: ignore[reportMissingImports]  (an optional peer)
 
 from slopewise.errors import UsageError
 from slopewise.health.heads import make_trials, name_last
