@@ -192,7 +192,10 @@ def test_binary_accuracy(row: Any, dtype: Any) -> None:
         assert worst(harness.run(name, x, y, lanes=width(dtype)), (x, y), reference) <= 2
 
 
-@pytest.mark.parametrize("name", ["exp", "log", "tanh", "log1p", "expm1", "sigmoid", "sin", "cos"])
+DENSE = ["exp", "log", "tanh", "log1p", "expm1", "sigmoid", "sin", "cos"]
+
+
+@pytest.mark.parametrize("name", [*DENSE, "sech_squared", "logistic_density"])
 def test_single_precision_densely(name: str) -> None:
     # float64 is exact enough a reference for float32.
     bits = np.random.default_rng(0).integers(0, 2**32, 200_000, dtype=np.uint32)

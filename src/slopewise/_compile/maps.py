@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
 from slopewise._compile.access import NO_PIECE, Piece
-from slopewise._compile.loops import Axis, Term, walk
+from slopewise._compile.interleaving import interleave
+from slopewise._compile.loops import COSTS, Axis, Term, walk
 from slopewise._compile.nest import Nest
 from slopewise._compile.squares import turn
 
@@ -129,6 +130,21 @@ class Maps(Nest):
         self.open_pieces = [NO_PIECE]
 
     def _map_body(self, pieces: Sequence[Piece]) -> None:
+        lines = self.b.lines
+        cuts = [len(lines)]
         for piece in pieces:
             self._fetch_ahead(piece)
             self._stores(0, piece)
+            cuts.append(len(lines))
+        if self._is_deep():
+            for first in range(0, len(pieces) - 1, 2):
+                interleave(lines, *cuts[first : first + 3])
+
+    def _is_deep(self) -> bool:
+        """Return whether a mathematical function is written out, whose steps wait for each other.
+
+        Two of them, line by line, keep the processor busy where one after the other would not: it
+        looks ahead over a few hundred instructions only.
+        """
+        deep = COSTS["exp"]
+        return not self.b.crowded and any(t.cost >= deep for t in walk(self.kernel.roots()))

@@ -54,6 +54,15 @@ class Power:
         """Return x * 2**k, rounded once where x is near 1."""
         return x * self.first * self.second if self.k is None else _scale(x, self.k)
 
+    def shifted(self, places: int) -> Power:
+        """Return 2**(k + places)."""
+        out = object.__new__(Power)
+        if self.k is not None:
+            out.k = self.k + float(places)
+            return out
+        out.k, out.first, out.second = None, self.first, self.second * 2.0**places
+        return out
+
     def where(self, condition: Lanes) -> Power:
         """Return 2**k where the condition holds, else 1."""
         out = object.__new__(Power)
@@ -105,27 +114,24 @@ def reduce(x: Lanes, low: Lanes | None = None) -> tuple[Lanes, Pair]:
     return rounder.bits(), (high, error) if low is None else fast_two_sum(high, error + low)
 
 
-def exp_series(r: Lanes, low: Lanes, *, long: bool = False) -> Lanes:
+def exp_series(r: Lanes, low: Lanes) -> Lanes:
     """Return e**(r + low) - 1 - r, for a `low` of the size of an ULP of r."""
-    coefficients = EXP_32 if r.single else EXP_64_LONG if long else EXP_64
-    return fma(r * r, polynomial(r, coefficients), low)
+    return fma(r * r, polynomial(r, EXP_32 if r.single else EXP_64), low)
 
 
-def exp_pair(x: Lanes, low: Lanes | None = None) -> tuple[Lanes, Pair]:
-    """Return an integer whose low bits are k, and e**x / 2**k, near 1, as a pair."""
+def exp_pair(x: Lanes, low: Lanes | None = None, *, long: bool = True) -> tuple[Lanes, Pair]:
+    """Return an integer whose low bits are k, and e**x / 2**k, near 1, as a pair.
+
+    Without `long` the series is as long as a rounded result needs. Next to 0, where e**x - 1 is
+    small, the pair holds all of its digits.
+    """
     bits, (r, r_low) = reduce(x, low)
-    high, error = fast_two_sum(1.0, r)
-    return bits, fast_two_sum(high, error + exp_series(r, r_low, long=True))
-
-
-def exp_pair_beside_expm1(x: Lanes) -> tuple[Lanes, Pair]:
-    """Return what `exp_pair` does, by the terms of `expm1_pair`: LLVM writes both once."""
-    bits, (r, r_low) = reduce(x)
-    square, square_error = two_product(0.5 * r, r)
-    coefficients = EXPM1_32 if x.single else EXPM1_64
-    cubic = fma(square * r, polynomial(r, coefficients), square_error + r_low)
-    high, error = fast_two_sum(1.0, r)
-    return bits, fast_two_sum(high, error + (square + cubic))
+    coefficients = EXP_32 if r.single else EXP_64_LONG if long else EXP_64
+    square, series = r * r, polynomial(r, coefficients)
+    change = fma(square, series, r)
+    rest = fma(square, series, r - change) + r_low
+    high, error = fast_two_sum(1.0, change)
+    return bits, (high, error + rest)
 
 
 def expm1_pair(x: Lanes, half: float = 1.0, *, falling: bool = False) -> Pair:

@@ -8,39 +8,73 @@ from __future__ import annotations
 
 import numpy as np
 
-from slopewise._compile.math.exponential import (
-    Power,
-    bounds,
-    exp_pair,
-    exp_pair_beside_expm1,
-    expm1_pair,
-)
+from slopewise._compile.math.exponential import Power, bounds, exp_pair
 from slopewise._compile.math.lanes import Lanes, fma, larger, select, smaller
 from slopewise._compile.math.logarithm import log1p_of_pair
 from slopewise._compile.math.pairs import (
+    AnyPair,
     Pair,
     add_pairs,
-    fast_two_sum,
     multiply_pairs,
+    negated,
     quotient,
     select_pair,
+    two_product,
     two_sum,
 )  # fmt: skip
 
 
 class Decay:
-    """e**-size for size >= 0, as a pair near 1 and a power, as a plain pair, and 1 plus it."""
+    """e**-size for size >= 0, as a pair near 1 and a power, and 1 plus it.
 
-    def __init__(self, size: Lanes, error: Lanes | None = None, *, beside: bool = False) -> None:
-        """`beside` says that tanh's terms are to be used."""
+    Attributes
+    ----------
+    near : pair
+        e**-size / power.
+    power : Power
+    scale : Lanes
+        The power as a number, 0 or subnormal far out.
+    total : pair
+        1 + e**-size.
+    """
+
+    def __init__(self, size: Lanes, error: Lanes | None = None, *, long: bool = False) -> None:
+        """`long` keeps the bits of `near` that a formula that cancels needs."""
         limit = _limit(size)
         low = None if error is None else -select(size < limit, error, 0.0)
-        small = -size.at_most(limit)
-        bits, self.near = exp_pair_beside_expm1(small) if beside else exp_pair(small, low)
+        bits, self.near = exp_pair((-size).at_least(-limit), low, long=long)
         self.power = Power(bits, size, rounder=True)
-        self.plain: Pair = (self.power.times(self.near[0]), self.power.times(self.near[1]))
-        total, rest = fast_two_sum(1.0, self.plain[0])
-        self.total: Pair = (total, rest + self.plain[1])
+        self.scale = self.power.times(size.number(1.0))
+        self.total = self._plus(1.0)
+
+    def _plus(self, number: float) -> Pair:
+        """Return a number of the size of 1, plus e**-size; the error of the sum is exact."""
+        high = fma(self.near[0], self.scale, number)
+        error = fma(self.near[0], self.scale, number - high)
+        return high, fma(self.near[1], self.scale, error)
+
+    def less_one(self) -> Pair:
+        """Return e**-size - 1, whose low part is all there is of it near 0."""
+        return self._plus(-1.0)
+
+    def plain(self) -> Pair:
+        """Return e**-size as a pair."""
+        return self.near[0] * self.scale, self.near[1] * self.scale
+
+    def divide(self, top: AnyPair, *, twice: bool = False) -> Lanes:
+        """Return a pair over 1 + e**-size, or over its square.
+
+        There is one division, which all that is computed from the same `size` shares.
+        """
+        inverse = 1.0 / self.total[0]
+        rest = fma(-inverse, self.total[1], fma(-inverse, self.total[0], 1.0))
+        high, error = two_product(inverse, top[0])
+        error = fma(inverse, top[1], error)
+        if twice:
+            high, last = two_product(high, inverse)
+            error = fma(error, inverse, last)
+            rest = rest + rest
+        return high + fma(high, rest, error)
 
 
 def _limit(size: Lanes) -> float:
@@ -53,21 +87,19 @@ def sigmoid(x: Lanes) -> Lanes:
     decay = Decay(abs(x))
     below = x < 0.0
     top = select_pair(below, decay.near, (1.0, 0.0))
-    return decay.power.where(below).times(quotient(top, decay.total))
+    return decay.power.where(below).times(decay.divide(top))
 
 
 def logistic_density(x: Lanes) -> Lanes:
     """Emit the derivative of the sigmoid, e**-x/(1 + e**-x)**2."""
     decay = Decay(abs(x))
-    return decay.power.times(quotient(decay.near, squared(decay.total)))
+    return decay.power.times(decay.divide(decay.near, twice=True))
 
 
 def sech_squared(x: Lanes) -> Lanes:
     """Emit the derivative of tanh, 4 e**-2x/(1 + e**-2x)**2."""
-    # In float64 expm1 has the longer series, and sharing it would gain little.
-    decay = Decay(2.0 * abs(x), beside=x.single)
-    near = (4.0 * decay.near[0], 4.0 * decay.near[1])
-    return decay.power.times(quotient(near, squared(decay.total)))
+    decay = Decay(2.0 * abs(x))
+    return decay.power.shifted(2).times(decay.divide(decay.near, twice=True))
 
 
 def squared(a: Pair) -> Pair:
@@ -80,10 +112,10 @@ def squared(a: Pair) -> Pair:
 def silu_slope(x: Lanes) -> Lanes:
     """Emit the derivative of x sigmoid(x), sigmoid(x) (1 + x sigmoid(-x))."""
     limit = -1.25 * bounds(x)[0]
-    decay = Decay(abs(x))
+    decay = Decay(abs(x), long=True)
     below = x < 0.0
     clipped = x.at_most(limit).at_least(-limit)
-    factor = select_pair(below, (1.0, 0.0), decay.plain)
+    factor = select_pair(below, (1.0, 0.0), decay.plain())
     product = multiply_pairs((clipped, x.number(0.0)), factor)
     top = add_pairs(decay.total, product)
     top = multiply_pairs(top, select_pair(below, decay.near, (1.0, 0.0)))
@@ -93,7 +125,7 @@ def silu_slope(x: Lanes) -> Lanes:
 
 def softplus(x: Lanes) -> Lanes:
     """Emit log(1 + e**x)."""
-    high, low = log1p_of_pair(Decay(abs(x)).plain)
+    high, low = log1p_of_pair(Decay(abs(x), long=True).plain())
     total, error = two_sum(x.at_least(0.0), high)
     return select(x > (20.0 if x.single else 42.0), x, total + (error + low))
 
@@ -110,7 +142,7 @@ def logaddexp(x: Lanes, y: Lanes) -> Lanes:
     same = x.equals(y)
     difference = select(same, 0.0, difference)
     error = select(same | ~difference.is_finite(), 0.0, error)
-    high, low = log1p_of_pair(Decay(difference, error).plain)
+    high, low = log1p_of_pair(Decay(difference, error, long=True).plain())
     total, rest = two_sum(top, high)
     out = total + (rest + low)
     out = select(abs(top).equals(np.inf), top, out)
@@ -118,9 +150,9 @@ def logaddexp(x: Lanes, y: Lanes) -> Lanes:
 
 
 def tanh(x: Lanes) -> Lanes:
-    """Emit the hyperbolic tangent, -m/(m + 2) with m = e**-2|x| - 1."""
-    size = 2.0 * abs(x)
-    m, m_low = fast_two_sum(*expm1_pair(-size.at_most(_limit(size)), falling=True))
-    total, error = fast_two_sum(2.0, m)
-    near = quotient((-m, -m_low), (total, error + m_low))
-    return select(size > (20.0 if x.single else 44.0), 1.0, near).with_sign(x)
+    """Emit the hyperbolic tangent, (1 - e**-2|x|)/(1 + e**-2|x|)."""
+    size = abs(x)
+    decay = Decay(2.0 * size)
+    out = decay.divide(negated(decay.less_one())).with_sign(x)
+    # There the high and the low part are of one size, and their sum would be rounded twice.
+    return select(size < x.format.epsilon, x, out)
