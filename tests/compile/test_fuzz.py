@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import slopewise as sw
-from slopewise._compile import products, regions, schedule
+from slopewise._compile import endings, products, regions, schedule
 from slopewise._core.tree import flatten
 from slopewise.errors import TraceError, UsageError
 
@@ -42,6 +42,8 @@ def cut_small(monkeypatch: pytest.MonkeyPatch, cut: str) -> None:
     for name, value in (("WORTH", 1), ("HEAVY", 1e-9), ("SHARE", 1e-10), ("PARTS", 3),
                         ("_FEWEST", 2), ("CHUNK", 64), ("ABREAST", 2), ("COLUMNS", 1)):  # fmt: skip
         monkeypatch.setattr(regions, name, value)
+    for name in ("FEWEST", "SHARE"):
+        monkeypatch.setattr(endings, name, 0)
     monkeypatch.setattr(regions, "_pays", lambda *_: True)
     monkeypatch.setattr(schedule, "ABREAST", 2)
     for module in (schedule, products):

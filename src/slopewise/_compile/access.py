@@ -65,10 +65,10 @@ class Accesses:
     def accesses(self) -> list[tuple[Index, int]]:
         """Return the flat index and the weight of every access."""
         found: list[tuple[Index, int]] = []
-        for term in walk(self.kernel.roots()):
+        for term in walk([*self.kernel.roots(), *self.kernel.end_terms]):
             if term.kind == "load" and self._forwarded(term) is None:
                 found.append((self.flat(*term.data), 2))
-        written: list[Store | Fold] = [*self.kernel.stores, *self.kernel.folds]
+        written: list[Store | Fold] = [*self.kernel.stores, *self.kernel.folds, *self.kernel.ends]
         for each in written:
             if each.buffer.kind != "register":
                 found.append((self.flat(each.buffer, each.indices), 3))

@@ -20,7 +20,7 @@ class KernelEmitter(Maps, Folds):
     def emit(self) -> None:
         """Write the kernel."""
         kernel = self.kernel
-        for store in kernel.stores:
+        for store in (*kernel.stores, *kernel.ends):
             if not store.add and kernel.running is None:
                 key = (store.buffer.number, tuple(i.key for i in store.indices))
                 self.forward[key] = store.term

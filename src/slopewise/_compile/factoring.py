@@ -102,7 +102,7 @@ class _Factorer:
 
     def factor(self, kernel: Kernel) -> list[Any]:
         """Return what computes a kernel: itself where there is nothing to gain."""
-        if kernel.stores or kernel.running is not None or kernel.ordered:
+        if kernel.stores or kernel.ends or kernel.running is not None or kernel.ordered:
             return [kernel]
         made: list[Any] = []
         left: list[Fold] = []

@@ -142,6 +142,9 @@ class Folds(Nest):
             total = self.b.name_value(f"load {start.type.text}, ptr {place}", start.type)
             of: Fold = self.kernel.folds[k]
             self._finish(of, total, m, piece)
+        for m in tiles:
+            for piece in pieces:
+                self._end(m, piece)
 
     def _fold_along(
         self, tiles: Sequence[int], cut: Sequence[Block], inner: Sequence[Axis]
@@ -175,6 +178,8 @@ class Folds(Nest):
                     )
                 rows.append(by_lanes)
             self._finish_rows(fold, tiles, rows)
+        for m in tiles:
+            self._end(m, NO_PIECE)
 
     def _finish_rows(
         self, fold: Fold, tiles: Sequence[int], rows: Sequence[dict[int, Register]]
@@ -211,11 +216,15 @@ class Folds(Nest):
     def _finish_beside(self, fold: Fold, total: Register, tiles: Sequence[int]) -> None:
         """Store the totals of some rows: as a vector where they lie side by side."""
         b = self.b
+        for i, m in enumerate(tiles):
+            self._keep(fold, b.extract(total, i) if self.kernel.ends else total, m, NO_PIECE)
+        if fold.buffer.kind == "register":
+            return
         flat = self.flat(fold.buffer, fold.indices)
         beside = not flat.computed and self.tile is not None
         if not beside or self.coefficients(flat).get(self.tile) != 1:  # type: ignore[arg-type]
             for i, m in enumerate(tiles):
-                self._finish(fold, b.extract(total, i), m, NO_PIECE)
+                self._write_total(fold, b.extract(total, i), m, NO_PIECE)
             return
         start, _ = self._scalar_index(flat, tiles[0], NO_PIECE)
         if b.module.checked:
@@ -227,6 +236,24 @@ class Folds(Nest):
 
     def _finish(self, fold: Fold, total: Register, m: int, piece: Piece) -> None:
         """Store a fold's total, or combine it with what is there."""
+        self._keep(fold, total, m, piece)
+        if fold.buffer.kind != "register":
+            self._write_total(fold, total, m, piece)
+
+    def _keep(self, fold: Fold, total: Register, m: int, piece: Piece) -> None:
+        """Let the stores that end a kernel find a total where they would load it."""
+        for term in walk(self.kernel.end_terms):
+            if term.kind == "load" and term.data == (fold.buffer, fold.indices):
+                self.scopes[-1][self._key(term, m, piece, None)] = total
+
+    def _end(self, m: int, piece: Piece) -> None:
+        """Write the stores that end a kernel, when all totals of a point are there."""
+        for store in self.kernel.ends:
+            self.value(store.term, m, piece)
+        for store in self.kernel.ends:
+            self._store(store, m, piece)
+
+    def _write_total(self, fold: Fold, total: Register, m: int, piece: Piece) -> None:
         combine = partial(self._combine, fold.operation) if fold.onto else None
         self._write(fold.buffer, fold.indices, total, m, piece, combine)
 

@@ -127,6 +127,9 @@ def _list_kernel(kernel: Kernel, lines: list[str], pad: str, time: str) -> None:
     for fold in kernel.folds:
         place = f"{fold.buffer.name}[{_at(fold.indices)}]"
         lines.append(f"{pad}    {place} = {fold.operation} of {_term(fold.term)}")
+    for store in kernel.ends:
+        place = f"{store.buffer.name}[{_at(store.indices)}]"
+        lines.append(f"{pad}    then {place} = {_term(store.term)}")
 
 
 def _loop(axis: Axis, kernel: Kernel) -> str:

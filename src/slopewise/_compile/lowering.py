@@ -19,6 +19,7 @@ import numpy as np
 from slopewise._compile.assembly import Assembler
 from slopewise._compile.builder import Module
 from slopewise._compile.contents import Contents, Origin, Routine, Space, line_of
+from slopewise._compile.endings import absorb_stores
 from slopewise._compile.factoring import factor_sums
 from slopewise._compile.jit import vector_bytes
 from slopewise._compile.loops import Buffer, Pool, walk
@@ -116,6 +117,7 @@ def _write(graph: Graph, name: str, checked: bool, timed: bool) -> Program:
     made = scheduler.run(outputs)
     steps = scheduler.steps
     kept = {b.number for b in made}
+    absorb_stores(steps, pool)
     drop_unread(steps, kept)
     form_regions(steps, pool, kept)
     factor_sums(steps, pool)

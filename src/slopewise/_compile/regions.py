@@ -124,10 +124,11 @@ def _rows_of(step: Any) -> list[Axis]:
         return []
     along = step.running[0] if step.running is not None else None
     positions = any(f.operation.startswith("arg") for f in step.folds)
+    whole = positions or bool(step.ends)  # a total is not there before all of its terms
     return [
         a
         for a in step.axes
-        if a.size >= _FEWEST and a is not along and not (positions and a in step.reduced)
+        if a.size >= _FEWEST and a is not along and not (whole and a in step.reduced)
     ]
 
 
@@ -145,14 +146,16 @@ def _uses(kernel: Kernel, axis: Axis) -> dict[int, Use]:
         old.reads |= reads
         old.writes |= not reads
 
-    kept = {s.buffer.number for s in kernel.stores if s.buffer.kind == "register"}
-    for term in walk(kernel.roots()):
+    kept = {b.number for b in kernel.writes() if b.kind == "register"}
+    for term in walk([*kernel.roots(), *kernel.end_terms]):
         if term.kind == "load" and term.data[0].number not in kept:
             note(*term.data, reads=True, lost=False)
-    for store in kernel.stores:
+    for store in (*kernel.stores, *kernel.ends):
         if store.buffer.kind != "register":
             note(store.buffer, store.indices, reads=False, lost=False)
     for fold in kernel.folds:
+        if fold.buffer.kind == "register":
+            continue
         note(fold.buffer, fold.indices, reads=False, lost=axis in kernel.reduced)
     return found
 
@@ -489,7 +492,7 @@ class _Maker:
                 counts[number] = counts.get(number, 0) + 1
         found: dict[int, tuple[Buffer, int]] = {}
         for kernel, _ in self.members:
-            for store in (*kernel.stores, *kernel.folds):
+            for store in (*kernel.stores, *kernel.folds, *kernel.ends):
                 buffer = store.buffer
                 number = buffer.number
                 if buffer.kind != "scratch" or buffer.alias is not None or number in self.shared:
@@ -553,7 +556,7 @@ class _Maker:
             own = axes[size] = _counter(self.pool, "r", size)
         local = Index(0, ((own, 1),)) if size > 1 else Index(0)
         moved = _Moved(self.pool, axis, start.plus(local), local, part, slot, self)
-        moved.add(kernel.roots())
+        moved.add([*kernel.roots(), *kernel.end_terms])
         reduced = kernel.reduced
         folded = axis in reduced
         if folded:
@@ -573,12 +576,17 @@ class _Maker:
             Store(*moved.place(s.buffer, s.indices), moved.terms[s.term.number], s.add)
             for s in kernel.stores
         ]
+        ends = [
+            Store(*moved.place(s.buffer, s.indices), moved.terms[s.term.number])
+            for s in kernel.ends
+        ]
         return replace(
             kernel,
             axes=tuple(own if a is axis else a for a in kernel.axes),
             reduced=reduced,
             stores=stores,
             folds=folds,
+            ends=ends,
         )
 
 

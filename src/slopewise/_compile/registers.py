@@ -35,7 +35,8 @@ def drop_unread(steps: Sequence[Any], kept: set[int]) -> None:
             for part in step.inside:
                 mark(part)
             if isinstance(step, Kernel) and step.running is None and not step.ordered:
-                for store in step.stores:
+                totals = step.folds if step.ends else []
+                for store in (*step.stores, *step.ends, *totals):
                     home = store.buffer.home.number
                     if home not in readers and home not in kept:
                         store.buffer.kind = "register"
@@ -47,9 +48,10 @@ def _reads_beyond(step: Any) -> set[Buffer]:
     """Return the buffers that a step reads from memory (not what it has just computed)."""
     if not isinstance(step, Kernel):
         return step.reads()
-    written = {(s.buffer.number, tuple(i.key for i in s.indices)) for s in step.stores if not s.add}
+    own = [*(s for s in step.stores if not s.add), *step.ends, *(step.folds if step.ends else [])]
+    written = {(w.buffer.number, tuple(i.key for i in w.indices)) for w in own}
     found: set[Buffer] = set()
-    for term in walk(step.roots()):
+    for term in walk([*step.roots(), *step.end_terms]):
         if term.kind == "load":
             buffer, indices = term.data
             if (buffer.number, tuple(i.key for i in indices)) not in written:

@@ -83,12 +83,17 @@ class Ahead:
 
 @dataclass
 class Kernel(Step):
-    """Loops over `axes`; those in `reduced` are folded, `ordered` must run one after the other."""
+    """Loops over `axes`; those in `reduced` are folded, `ordered` must run one after the other.
+
+    `ends` are stores of what is computed from the folds' totals, a point of the other axes at a
+    time, when the totals are there.
+    """
 
     axes: tuple[Axis, ...]
     reduced: frozenset[Axis] = frozenset()
     stores: list[Store] = field(default_factory=list[Store])
     folds: list[Fold] = field(default_factory=list[Fold])
+    ends: list[Store] = field(default_factory=list[Store])
     running: tuple[Axis, str] | None = None  # a running fold of the only store along this axis
     ordered: bool = False  # computed positions may repeat: one point after the other
     names: list[str] = field(default_factory=list[str])
@@ -102,12 +107,17 @@ class Kernel(Step):
     def reads(self) -> set[Buffer]:
         """Return the buffers that the kernel loads from."""
         found: set[Buffer] = set()
-        for term in walk(self.roots()):
+        for term in walk([*self.roots(), *self.end_terms]):
             if term.kind == "load":
                 found.add(term.data[0])
         return found
 
+    @property
+    def end_terms(self) -> list[Term]:
+        return [s.term for s in self.ends]
+
     def roots(self) -> list[Term]:
+        """Return the terms of every point, and those of computed places."""
         found = self.terms
         for each in (*self.stores, *self.folds):
             found.extend(t for i in each.indices for t, _ in i.computed)
@@ -115,7 +125,7 @@ class Kernel(Step):
 
     def writes(self) -> set[Buffer]:
         """Return the buffers that the kernel writes to."""
-        return {s.buffer for s in self.stores} | {f.buffer for f in self.folds}
+        return {w.buffer for w in (*self.stores, *self.folds, *self.ends)}
 
 
 @dataclass
@@ -272,10 +282,12 @@ def reads_same_element(step: Any, output: Buffer, source: Buffer) -> bool:
         return False
     if source.shape != output.shape or source.dtype != output.dtype:
         return False
-    wanted = {s.indices for s in step.stores if s.buffer is output}
+    wanted = {s.indices for s in (*step.stores, *step.ends) if s.buffer is output}
     if len(wanted) != 1 or any(f.buffer is output for f in step.folds):
         return False
     (indices,) = wanted
     return all(
-        t.data[1] == indices for t in walk(step.roots()) if t.kind == "load" and t.data[0] is source
+        t.data[1] == indices
+        for t in walk([*step.roots(), *step.end_terms])
+        if t.kind == "load" and t.data[0] is source
     )

@@ -16,7 +16,7 @@ import numpy as np
 
 from slopewise._core.aval import Aval
 from slopewise._core.graph import Edge, Node, engine, next_order
-from slopewise._core.rules import View
+from slopewise._core.rules import Pointwise, View
 from slopewise._core.state import enable_grad
 from slopewise._core.trace import Graph, ancestors, placeholder
 from slopewise._core.value import Value, new_value
@@ -68,7 +68,7 @@ class Replay:
         """Return what later nodes above `heads` read of the replay, as edges.
 
         What depends on `steady` inputs alone is computed again, and so is a view that is no smaller
-        than what it looks at.
+        than what it looks at, and what is computed point by point from others that are read.
         """
         tops = [h._edge for h in heads if isinstance(h, Value) and h._edge is not None]
         varying: set[Edge] = {e for e in self.edges if e not in steady}
@@ -78,19 +78,52 @@ class Replay:
                 late.add(node)
             elif any(e in varying for e in node.edges):
                 varying.add(node)
-        cut: list[Edge] = []
-        seen: set[Edge] = set()
-        pending: list[Edge] = list(tops)
-        while pending:
-            edge = pending.pop()
-            if edge in seen or not isinstance(edge, Node):
-                continue
-            seen.add(edge)
-            if edge in late or edge not in varying or _is_cheap(edge):
-                pending.extend(edge.edges)
-            else:
-                cut.append(edge)
-        return cut
+        through = {e for e in ancestors(tops) if e in late or e not in varying or _is_cheap(e)}
+        cut = _cut(tops, through)
+        known = set(cut)
+        again = {e for e in cut if _is_composed(e, known, varying, BUDGET)}
+        if not again:
+            return cut
+        inside = set(ancestors(again))
+        pointwise = {e for e in inside if isinstance(e.primitive.lowering, Pointwise)}
+        return _cut(tops, through | again | (pointwise - known))
+
+
+BUDGET = 4
+"""Operations that are computed again for one value that is not stored, beside its own."""
+
+
+def _cut(tops: Iterable[Edge], through: set[Edge]) -> list[Edge]:
+    """Return the nodes that are reached first from above, going on through some of them."""
+    cut: list[Edge] = []
+    seen: set[Edge] = set()
+    pending: list[Edge] = list(tops)
+    while pending:
+        edge = pending.pop()
+        if edge in seen or not isinstance(edge, Node):
+            continue
+        seen.add(edge)
+        if edge in through:
+            pending.extend(edge.edges)
+        else:
+            cut.append(edge)
+    return cut
+
+
+def _is_composed(node: Node, known: set[Edge], varying: set[Edge], budget: int) -> bool:
+    """Return whether a node is computed point by point from known ones, in a few operations.
+
+    What it is computed from may itself be composed of others: they come before it, so that some
+    are left.
+    """
+    if not isinstance(node.primitive.lowering, Pointwise) or node.output >= 0:
+        return False
+    for operand in node.edges:
+        if operand is None or operand in known or operand not in varying:
+            continue
+        if not budget or not _is_composed(operand, known, varying, budget - 1):
+            return False
+    return True
 
 
 def _is_cheap(node: Node) -> bool:
