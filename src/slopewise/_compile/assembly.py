@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from math import prod
 from typing import Any
 
 from slopewise._compile.blas import BOARD, CLOCKS, READ, ROUTINES, SET, SPREAD, WATCH
@@ -34,6 +35,7 @@ from slopewise._compile.steps import (
 )
 
 IN_PLACE = 400  # terms of a kernel that is written in place
+SHORT = 8  # points of one in a loop that is, whatever memory it touches
 _COPY = "llvm.memcpy.p0.p0.i64"
 _HANDED = 10  # words of a part's context before its pointers
 
@@ -192,7 +194,9 @@ class Assembler:
         self.kernels.append((self.count, kernel))
         touched = kernel.reads() | kernel.writes()
         small = all(b.home.bytes <= ON_STACK for b in touched if b.kind != "register")
-        if small and len(walk(kernel.roots())) <= IN_PLACE:
+        # In a loop, a few numbers that are carried from round to round then stay in registers.
+        short = bool(self.counters) and prod(a.size for a in kernel.axes) <= SHORT
+        if (small or short) and len(walk(kernel.roots())) <= IN_PLACE:
             KernelEmitter(self.b, kernel, self.address, self.counters, str(self.count)).emit()
             return
         buffers: dict[int, Buffer] = {}
