@@ -413,3 +413,26 @@ def test_what_cannot_be_examined_is_refused(broken):
     build, loss, words = broken
     with pytest.raises(UsageError, match=words):
         examine(build(), loss, make_batch())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_a_look_reads_what_a_full_record_has(dtype):
+    from slopewise.health.readings import read
+
+    torch.manual_seed(0)
+    layers = [tnn.Linear(5, 8), tnn.BatchNorm1d(8), tnn.ReLU(inplace=True), tnn.Linear(8, 8),
+              tnn.Tanh(), tnn.Linear(8, 8), tnn.GELU(), tnn.Linear(8, 3)]  # fmt: skip
+    model = tnn.Sequential(*layers).to(dtype)
+    x, y = torch.randn(32, 5, dtype=dtype), torch.randint(0, 3, (32,))
+    seen = [
+        read(record_torch_batch(model, tnn.functional.cross_entropy, x, y, full=full), full=False)
+        for full in (True, False)
+    ]
+    assert all(p.grad is None for p in model.parameters())
+    for a, b in zip(seen[0].factors, seen[1].factors, strict=True):
+        assert (a.name, a.kind, a.type) == (b.name, b.kind, b.type)
+        assert a.ratio == pytest.approx(b.ratio, rel=1e-2 if dtype == torch.bfloat16 else 1e-4)
+        for group in ("parts", "forward", "weights"):
+            for key, value in getattr(a, group).items():
+                near = pytest.approx(value, rel=0.02, abs=1e-3, nan_ok=True)
+                assert getattr(b, group)[key] == near, key

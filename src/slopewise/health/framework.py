@@ -54,9 +54,13 @@ class Framework(Protocol):
         ...
 
     def record(
-        self, model: Any, loss_fn: Callable[[Any, Any], Any], x: Any, y: Any, trials: bool = True
-    ) -> Record:
-        """Run one batch and return what happened."""
+        self, model: Any, loss_fn: Callable[[Any, Any], Any], x: Any, y: Any, trials: bool = True,
+        full: bool = True,
+    ) -> Record:  # fmt: skip
+        """Run one batch and return what happened.
+
+        Without `full` the record is to be read at once: weights are views in their own dtype.
+        """
         ...
 
 
@@ -98,10 +102,11 @@ class Own:
         return sw.no_grad()
 
     def record(
-        self, model: Any, loss_fn: Callable[[Any, Any], Any], x: Any, y: Any, trials: bool = True
-    ) -> Record:
+        self, model: Any, loss_fn: Callable[[Any, Any], Any], x: Any, y: Any, trials: bool = True,
+        full: bool = True,
+    ) -> Record:  # fmt: skip
         """Run one batch and return what happened."""
-        return record_batch(model, loss_fn, x, y, trials)
+        return record_batch(model, loss_fn, x, y, trials, full)
 
 
 def find_framework(model: Any, where: str = "examine") -> Framework:

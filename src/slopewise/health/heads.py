@@ -126,6 +126,11 @@ def rate(output: Any, target: Any) -> tuple[str, float, float]:
     >>> rate(np.array([[2.0, 1.0], [0.0, 1.0]]), np.array([0, 0]))
     ('accuracy', 0.5, 1.0)
     """
+    if _are_classes(output, target):
+        if not math.isfinite(float(np.sum(output))):
+            return "accuracy", math.nan, math.nan
+        hits = np.count_nonzero(output.argmax(axis=1) == target)
+        return "accuracy", hits / len(target), int(np.bincount(target).max()) / len(target)
     exact = _fill_exact(output, target)
     if exact is None or not np.all(np.isfinite(output)):
         return "accuracy", math.nan, math.nan
@@ -140,6 +145,15 @@ def rate(output: Any, target: Any) -> tuple[str, float, float]:
     left = float(np.sum((output - exact) ** 2))
     whole = float(np.sum((exact - exact.mean(axis=0)) ** 2))
     return "r2", 1.0 - left / whole if whole else math.nan, 0.0
+
+
+def _are_classes(output: Any, target: Any) -> bool:
+    """Return whether a target names one class for each row of several outputs."""
+    target = np.asarray(target)
+    several = output.ndim == 2 and output.shape[1] > 1 and target.shape == (len(output),)
+    if not several or target.dtype.kind not in "iu" or not len(target):
+        return False
+    return bool(target.min() >= 0 and target.max() < output.shape[1])
 
 
 def pick(trials: Mapping[str, float], prefix: str) -> float:

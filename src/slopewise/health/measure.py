@@ -25,8 +25,8 @@ LETTERS = {"activation": "A", "norm": "N", "weights": "M"}
 """Kinds of call, each with the letter of its factor; others have a measured ratio of their own."""
 SATURATED = 0.05
 """A slope below this share of the steepest one is saturated."""
-SMALLEST = 1e-280
-"""Squares below this have lost digits."""
+SMALLEST = {"d": 1e-280, "f": 1e-30}
+"""Squares below this, or above its inverse, have lost digits, by the kind of float."""
 MOST_CONVOLVED = 1 << 16
 """Numbers of a sample up to which a convolution's largest singular value is estimated."""
 MOST_SINGULAR = 512
@@ -172,11 +172,13 @@ def _norm(x: Any) -> float:
     """Return the Frobenius norm, computed so that squares neither overflow nor vanish."""
     if x is None or not x.size:
         return math.nan
-    if x.dtype == np.float64:
+    smallest = SMALLEST.get(x.dtype.char)
+    if smallest is not None:
         flat = x.ravel(order="K")
         square = float(flat @ flat)
-        if SMALLEST < square < 1 / SMALLEST:
+        if smallest < square < 1 / smallest:
             return math.sqrt(square)
+        x = x.astype(np.float64, copy=False)
     largest = float(np.max(np.abs(x)))
     if not largest or not math.isfinite(largest):
         return largest
@@ -185,13 +187,20 @@ def _norm(x: Any) -> float:
 
 def _describe(y: Any) -> dict[str, float]:
     """Return the size of an output, and how much of it depends on the sample."""
-    finite = y if math.isfinite(float(np.sum(y))) else y[np.isfinite(y)]
-    if not finite.size:
+    total = float(y.sum())
+    finite = y
+    if not math.isfinite(total):
+        finite = y[np.isfinite(y)]
+        total = float(finite.sum())
+    count = finite.size
+    if not count:
         return {"rms": math.nan, "mean": math.nan, "std": math.nan, "spread": math.nan}
-    rms = _norm(finite) / math.sqrt(finite.size)
-    mean = float(finite.mean())
-    std = _norm(finite - mean) / math.sqrt(finite.size)
-    over_samples = float(np.sqrt(np.mean(np.var(y, axis=0)))) if y.ndim > 1 else std
+    rms = _norm(finite) / math.sqrt(count)
+    mean = total / count
+    std = _norm(finite - mean) / math.sqrt(count)
+    over_samples = std
+    if y.ndim > 1:
+        over_samples = _norm(y - y.sum(axis=0) / len(y)) / math.sqrt(y.size)
     spread = over_samples / rms if rms else 0.0
     return {"rms": rms, "mean": mean, "std": std, "spread": spread}
 
@@ -209,17 +218,20 @@ def _measure_activation(call: Call, found: Factor) -> None:
 def _describe_slopes(call: Call, found: Factor) -> None:
     """Shares of slopes that are flat or none, which need no gradient to be seen."""
     slope = call.slope
-    steepest = float(np.max(np.abs(slope), initial=0.0))
-    bound = max(steepest, _STEEPEST.get(call.type.lower(), 1.0))
-    found.parts["saturated"] = float(np.mean(np.abs(slope) < SATURATED * bound))
+    size = np.abs(slope)
     # A unit is dead when it has no slope for any sample.
-    by_unit = np.abs(slope).reshape(len(slope), -1).max(axis=0)
-    found.parts["dead"] = float(np.mean(by_unit == 0))
-    found.parts["live"] = float(np.sum(by_unit > 0))
+    by_unit = size.reshape(len(slope), -1).max(axis=0)
+    bound = max(float(by_unit.max(initial=0.0)), _STEEPEST.get(call.type.lower(), 1.0))
+    count = max(1, slope.size)
+    found.parts["saturated"] = np.count_nonzero(size < SATURATED * bound) / count
+    found.parts["dead"] = np.count_nonzero(by_unit == 0) / max(1, by_unit.size)
+    found.parts["live"] = float(np.count_nonzero(by_unit > 0))
     found.parts["bound"] = bound
+    mean_slope = _norm(slope) / math.sqrt(count)
     # 0 where all slopes are the same, as in the straight part of an activation.
-    found.parts["bend"] = float(np.std(slope) / max(float(np.sqrt(np.mean(slope**2))), 1e-300))
-    found.parts["mean_slope"] = float(np.sqrt(np.mean(slope**2)))
+    bend = _norm(slope - slope.sum() / count) / math.sqrt(count)
+    found.parts["bend"] = bend / max(mean_slope, 1e-300)
+    found.parts["mean_slope"] = mean_slope
 
 
 _STEEPEST = {"sigmoid": 0.25, "tanh": 1.0, "relu": 1.0, "softplus": 1.0}
@@ -310,9 +322,9 @@ def _measure_convolution(call: Call, found: Factor) -> None:
 def _differ(weight: Any, full: bool) -> float:
     """Return how unlike each other the rows are: 0 where all are the same."""
     if not full:
-        weight = weight[:: max(1, len(weight) // 4)]
+        weight = weight[:: max(1, len(weight) // 4)].astype(np.float64)
     size = _norm(weight)
-    return _norm(weight - weight.mean(axis=0)) / size if size > 0 else 0.0
+    return _norm(weight - weight.sum(axis=0) / len(weight)) / size if size > 0 else 0.0
 
 
 def _measure_weights(call: Call, found: Factor, full: bool) -> None:
@@ -320,9 +332,10 @@ def _measure_weights(call: Call, found: Factor, full: bool) -> None:
     weight = call.parameters.get("weight")
     if weight is None:
         return
-    found.weights["norm"] = _norm(weight)
+    size = _norm(weight)
+    found.weights["norm"] = size
     found.weights["rows"] = float(len(weight))
-    found.weights["scale"] = _norm(weight) / math.sqrt(len(weight))
+    found.weights["scale"] = size / math.sqrt(len(weight))
     several = len(weight) > 1 and call.type != "Embedding"
     if several:
         found.weights["unlike"] = _differ(weight, full)

@@ -22,6 +22,7 @@ from slopewise._transform.gradients import jvp
 from slopewise.errors import SlopewiseError, UsageError
 from slopewise.health.heads import make_trials, name_last
 from slopewise.health.record import Call, Record
+from slopewise.health.slopes import find_known_slope
 from slopewise.tensor import Tensor
 
 _KINDS: list[tuple[str, tuple[str, ...]]] = [
@@ -52,8 +53,9 @@ def find_kind(module: Any) -> str:
 
 
 def record_batch(
-    model: Any, loss_fn: Callable[[Any, Any], Any], x: Any, y: Any, trials: bool = True
-) -> Record:
+    model: Any, loss_fn: Callable[[Any, Any], Any], x: Any, y: Any, trials: bool = True,
+    full: bool = True,
+) -> Record:  # fmt: skip
     """Run one batch through a model and back, and return what happened.
 
     Parameters
@@ -65,6 +67,9 @@ def record_batch(
         Input and target.
     trials : bool
         Whether other outputs are tried on the loss.
+    full : bool
+        Without it the record is to be read at once: arrays are views in their own dtype, and slopes
+        of well-known activations come from a formula.
 
     Returns
     -------
@@ -93,7 +98,7 @@ def record_batch(
             loss = loss_fn(output, y)
             if not isinstance(loss, Tensor) or loss.numel() != 1:
                 raise UsageError("health: loss_fn must return a Tensor of one number.")
-            record = watch.finish(x, y, output, loss)
+            record = watch.finish(x, y, output, loss, full)
         if trials:
             record.trials = _try_outputs(record, output, loss_fn, y)
         return record
@@ -182,11 +187,13 @@ class _Watch:
 
         return after
 
-    def finish(self, x: Any, y: Any, output: Any, loss: Any) -> Record:
+    def finish(self, x: Any, y: Any, output: Any, loss: Any, full: bool) -> Record:
         """Go back once, and turn tensors into arrays."""
-        parameters = list(self.model.named_parameters())
+        read = _array if full else _view
+        parameters = {id(m): list(m.named_parameters()) for m in self.modules}
+        own = (p for listed in parameters.values() for _, p in listed)
         logits = output[0] if isinstance(output, tuple) else output
-        wanted = [t for t in (*self.inputs, *self.outputs, logits, *(p for _, p in parameters))
+        wanted = [t for t in (*self.inputs, *self.outputs, logits, *own)
                   if isinstance(t, Tensor) and t.requires_grad]  # fmt: skip
         if not loss.requires_grad:
             raise UsageError(
@@ -197,21 +204,23 @@ class _Watch:
         found = sw.autograd.grad(loss, wanted, retain_graph=True, allow_unused=True)
         grads = {id(t): g for t, g in zip(wanted, found, strict=True)}
         for i, call in enumerate(self.calls):
-            call.x, call.y = _array(self.given[i]), _array(self.outputs[i])
-            call.grad_x = _array(grads.get(id(self.inputs[i])))
-            call.grad_y = _array(grads.get(id(self.outputs[i])))
-            for name, p in self.modules[i].named_parameters():
-                call.parameters[name] = _array(p)
+            call.x, call.y = read(self.given[i]), read(self.outputs[i])
+            call.grad_x = read(grads.get(id(self.inputs[i])))
+            call.grad_y = read(grads.get(id(self.outputs[i])))
+            for name, p in parameters[id(self.modules[i])]:
+                call.parameters[name] = read(p)
                 grad = grads.get(id(p))
                 if grad is not None:
-                    call.grads[name] = _array(grad)
+                    call.grads[name] = read(grad)
             if call.kind == "block" and not call.parameters:
                 self._read_function(i)
             elif call.kind == "activation":
-                call.slope = _find_slope(self.modules[i], call.x, self.given[i].dtype)
-        calls = self._link(x, logits, _array(grads.get(id(logits))))
-        return Record(calls, float(loss), _array(logits), _array(grads.get(id(logits))),
-                      _array(x), _array(y))  # fmt: skip
+                call.slope = None if full else find_known_slope(call.type, call.x)
+                if call.slope is None:
+                    call.slope = _find_slope(self.modules[i], call.x, self.given[i].dtype)
+        end = read(grads.get(id(logits)))
+        calls = self._link(x, logits, end)
+        return Record(calls, float(loss), read(logits), end, read(x), read(y))
 
     def _read_function(self, i: int) -> None:
         """Tell an activation that someone wrote from other layers, by what it ran."""
@@ -312,7 +321,8 @@ def _read_settings(module: Any) -> dict[str, Any]:
     names = ("eps", "normalized_shape", "num_groups", "stride", "padding", "padding_mode",
              "dilation", "kernel_size", "groups",
              "inplace", "p", "batch_first", "nonlinearity")  # fmt: skip
-    settings = {name: getattr(module, name) for name in names if hasattr(module, name)}
+    own = vars(module)
+    settings = {name: own[name] for name in names if name in own}
     settings["training"] = bool(module.training)
     for name in ("running_mean", "running_var"):
         buffer = getattr(module, name, None)
@@ -322,8 +332,13 @@ def _read_settings(module: Any) -> dict[str, Any]:
 
 
 def _array(tensor: Any) -> Any:
-    """Return a tensor's numbers in float64, or None."""
+    """Return a copy of a tensor's numbers, floats in float64, or None."""
     if not isinstance(tensor, Tensor) or tensor._value is None:
         return None
-    array = np.array(tensor._value)
-    return array.astype(np.float64) if array.dtype.kind == "f" else array
+    floats = tensor._value.dtype.kind == "f"
+    return np.array(tensor._value, np.float64) if floats else np.array(tensor._value)
+
+
+def _view(tensor: Any) -> Any:
+    """Return a tensor's own numbers, or None."""
+    return tensor._value if isinstance(tensor, Tensor) else None

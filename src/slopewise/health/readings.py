@@ -167,7 +167,7 @@ class Readings:
     budget: int | None = None
 
 
-def read(record: Record, full: bool = True) -> Readings:
+def read(record: Record, full: bool = True, inputs: Inputs | None = None) -> Readings:
     """Return the readings of one batch.
 
     Parameters
@@ -175,6 +175,8 @@ def read(record: Record, full: bool = True) -> Readings:
     record : Record
     full : bool
         Whether all is measured, as for `measure`.
+    inputs : Inputs, optional
+        What an earlier reading of the same batch and network found of its input.
 
     Returns
     -------
@@ -191,7 +193,8 @@ def read(record: Record, full: bool = True) -> Readings:
     (0.25, 0.0, 1.0)
     """
     factors = measure(record, full)
-    return Readings(factors, _read_head(record, factors), _read_inputs(record, factors))
+    found = _read_inputs(record, factors) if inputs is None else inputs
+    return Readings(factors, _read_head(record, factors), found)
 
 
 def _read_head(record: Record, factors: list[Factor]) -> Head:
@@ -209,8 +212,9 @@ def _read_head(record: Record, factors: list[Factor]) -> Head:
     if record.grad_output is not None:
         head.grad = float(np.linalg.norm(record.grad_output))
     if len(output) > 1 and np.all(np.isfinite(output)):
-        size = float(np.sqrt(np.mean(output**2)))
-        head.spread = float(np.sqrt(np.mean(np.var(output, axis=0)))) / size if size else 0.0
+        size = float(np.linalg.norm(output))
+        apart = output - output.sum(axis=0) / len(output)
+        head.spread = float(np.linalg.norm(apart)) / size if size else 0.0
     target = np.asarray(record.target)
     same_size = target.size == output.size and target.dtype.kind == "f"
     head.unfit = same_size and target.ndim != output.ndim

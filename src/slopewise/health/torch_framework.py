@@ -83,12 +83,13 @@ class Torch:
         return torch.no_grad()
 
     def record(
-        self, model: Any, loss_fn: Callable[[Any, Any], Any], x: Any, y: Any, trials: bool = True
-    ) -> Record:
+        self, model: Any, loss_fn: Callable[[Any, Any], Any], x: Any, y: Any, trials: bool = True,
+        full: bool = True,
+    ) -> Record:  # fmt: skip
         """Run one batch and return what happened."""
         from slopewise.health.torch_probe import record_torch_batch
 
-        return record_torch_batch(model, loss_fn, x, y, trials)
+        return record_torch_batch(model, loss_fn, x, y, trials, full)
 
 
 def read_tensor(tensor: Any) -> np.ndarray:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ import torch  # pyright: ignore[reportMissingImports]  (an optional peer)
 from slopewise.errors import UsageError
 from slopewise.health.heads import make_trials, name_last
 from slopewise.health.record import Call, Record
+from slopewise.health.slopes import find_known_slope
 from slopewise.health.torch_framework import read_tensor
 
 _KINDS: list[tuple[str, tuple[str, ...]]] = [
@@ -55,19 +57,25 @@ def find_type(module: Any) -> tuple[str, str]:
     """
     if isinstance(module, torch.jit.ScriptModule):
         return "block", str(getattr(module, "original_name", type(module).__name__))
-    forward = type(module).forward
-    for base in type(module).__mro__:
+    kind, name = _find_class(type(module), module.training)
+    if kind == "block" and _is_parametrized(module):
+        name = name.removeprefix("Parametrized")
+    return kind, name
+
+
+@lru_cache(maxsize=1024)
+def _find_class(cls: Any, training: bool) -> tuple[str, str]:
+    for base in cls.__mro__:
         name = base.__name__
-        if not base.__module__.startswith("torch.nn.modules") or base.forward is not forward:
+        if not base.__module__.startswith("torch.nn.modules") or base.forward is not cls.forward:
             continue
         for kind, names in _KINDS:
             if name in names:
                 return kind, name
-        random = name == "RReLU" and module.training
+        random = name == "RReLU" and training
         if base.__module__.endswith(".activation") and name not in _WHOLE_AXIS and not random:
             return "activation", name
-    name = type(module).__name__
-    return "block", name.removeprefix("Parametrized") if _is_parametrized(module) else name
+    return "block", cls.__name__
 
 
 def _is_parametrized(module: Any) -> bool:
@@ -107,8 +115,9 @@ def list_layers(model: Any) -> list[tuple[str, Any]]:
 
 
 def record_torch_batch(
-    model: Any, loss_fn: Callable[[Any, Any], Any], x: Any, y: Any, trials: bool = True
-) -> Record:
+    model: Any, loss_fn: Callable[[Any, Any], Any], x: Any, y: Any, trials: bool = True,
+    full: bool = True,
+) -> Record:  # fmt: skip
     """Run one batch through a model of PyTorch's and back, and return what happened.
 
     Parameters
@@ -119,6 +128,9 @@ def record_torch_batch(
     x, y : tensor, the batch first
     trials : bool
         Whether other outputs are tried on the loss.
+    full : bool
+        Without it the record is to be read at once: arrays have their own dtype, weights are views,
+        and slopes of well-known activations come from a formula.
 
     Returns
     -------
@@ -139,7 +151,7 @@ def record_torch_batch(
     (['weights', 'activation', 'weights'], None)
     """
     buffers = [(b, b.detach().clone()) for b in model.buffers()]
-    watch = _Watch(model)
+    watch = _Watch(model, full)
     try:
         with torch.enable_grad():
             given = x.clone()  # a model may change its input in place
@@ -196,6 +208,8 @@ def _try_outputs(record: Record, output: Any, loss_fn: Any, y: Any) -> dict[str,
 class _Input:
     """What a call was given: its numbers, where it is on the tape, and the node of its own copy."""
 
+    read: Callable[[Any], Any]
+
     value: Any = None
     key: Key = (0, -2)
     node: Any = None
@@ -205,14 +219,17 @@ class _Input:
     def keep(self, gradient: Any) -> None:
         """Take the gradient that the call hands back."""
         if self.call is not None:
-            _keep(self.call, "grad_x", gradient)
+            self.call.grad_x = self.read(gradient)
 
 
 class _Watch:
     """The hooks of one batch."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, full: bool = True) -> None:
         self.model = model
+        self.full = full
+        self.read = _read if full else _copy
+        self.arrays: dict[tuple[int, int], tuple[Any, Any]] = {}
         self.calls: list[Call] = []
         self.modules: list[Any] = []
         self.given: list[_Input] = []
@@ -237,10 +254,10 @@ class _Watch:
         place = next((i for i, a in enumerate(args) if isinstance(a, torch.Tensor)), None)
         name = next((k for k, v in kwargs.items() if isinstance(v, torch.Tensor)), None)
         if place is None and name is None:
-            self.pending.append(_Input())
+            self.pending.append(_Input(self.read))
             return None
         first = args[place] if place is not None else kwargs[name]
-        found = _Input(_read(first), _key(first), _node(first))
+        found = _Input(self.read, self._read_once(first), _key(first), _node(first))
         self.pending.append(found)
         if not first.is_floating_point():
             return None
@@ -266,7 +283,7 @@ class _Watch:
             number = self.counts[name]
             kind, type_name = find_type(module)
             call = Call(name if number == 1 else f"{name}#{number}", kind, type_name,
-                        x=given.value, y=_read(result))  # fmt: skip
+                        x=given.value, y=self._read_once(result))  # fmt: skip
             given.call = call
             call.settings = _read_settings(module)
             self.calls.append(call)
@@ -276,9 +293,19 @@ class _Watch:
             if not result.requires_grad:
                 self.waiting.setdefault(id(module), []).append(len(self.calls) - 1)
             else:
-                result.register_hook(lambda g: _keep(call, "grad_y", g))
+                result.register_hook(lambda g: self._keep(call, "grad_y", g))
 
         return after
+
+    def _read_once(self, tensor: Any) -> np.ndarray:
+        """Return a copy of a tensor's numbers: the same one until they are changed in place."""
+        key = (id(tensor), tensor._version)
+        if key not in self.arrays:
+            self.arrays[key] = (tensor, self.read(tensor))  # which keeps the tensor's id its own
+        return self.arrays[key][1]
+
+    def _keep(self, call: Call, name: str, gradient: Any) -> None:
+        setattr(call, name, self.read(gradient))
 
     def _attach_again(self, module: Any, given: _Input, result: Any) -> None:
         """Find the call that a checkpoint runs again, and attach to what has a tape now."""
@@ -290,7 +317,7 @@ class _Watch:
             if np.array_equal(call.x, given.value, equal_nan=True):
                 waiting.remove(place)
                 given.call = call
-                result.register_hook(lambda g, call=call: _keep(call, "grad_y", g))
+                result.register_hook(lambda g, call=call: self._keep(call, "grad_y", g))
                 return
 
     def finish(self, given: Any, x: Any, y: Any, output: Any, loss: Any) -> Record:
@@ -306,19 +333,20 @@ class _Watch:
         self.ended = True
         end = Call("output", "block", "", x=_read(logits))
         if logits.requires_grad:
-            logits.register_hook(lambda g: _keep(end, "grad_x", g))
+            logits.register_hook(lambda g: self._keep(end, "grad_x", g))
         with _lend_gradients(self.model, loss) as gradients:
             loss.backward(retain_graph=True)
             found = gradients()
         for call, module in zip(self.calls, self.modules, strict=True):
             self._read_parameters(call, module, found)
         calls = self._link(given, logits, end)
-        return Record(calls, float(loss.detach()), end.x, end.grad_x, _read(x),
-                      _read(y))  # fmt: skip
+        taken = _read(x) if self.full else _view(x)
+        return Record(calls, float(loss.detach()), end.x, end.grad_x, taken, _read(y))
 
     def _read_parameters(self, call: Call, module: Any, found: dict[int, Any]) -> None:
         """Fill in parameters, their gradients, and an activation's slope."""
         turned = call.type.startswith("ConvTranspose")
+        weigh = _read if self.full else _view
         own = dict(module.named_parameters()) if not _is_parametrized(module) else {}
         if _is_parametrized(module):
             call.kind = next((k for k, names in _KINDS if call.type in names), "block")
@@ -326,15 +354,17 @@ class _Watch:
             own |= dict(module.named_parameters(recurse=False))
         for name, p in own.items():
             turn = turned and name == "weight"
-            call.parameters[name] = _turn(_read(p), turn)
+            call.parameters[name] = _turn(weigh(p), turn)
             grad = found.get(id(p))
             if grad is not None:
-                call.grads[name] = _turn(_read(grad), turn)
+                call.grads[name] = _turn(weigh(grad), turn)
         place = self.calls.index(call)
         if call.kind == "block" and not own:
             self._read_function(place)
         elif call.kind == "activation":
-            call.slope = _find_slope(module, call.x, self.results[place][2])
+            call.slope = None if self.full else find_known_slope(call.type, call.x)
+            if call.slope is None:
+                call.slope = _find_slope(module, call.x, self.results[place][2])
 
     def _read_function(self, place: int) -> None:
         """Tell an activation that someone wrote from other layers, by what it ran."""
@@ -491,15 +521,29 @@ def _lend_gradients(model: Any, loss: Any) -> Iterator[Callable[[], dict[int, An
             hooks.update(put)
 
 
-def _keep(call: Call, name: str, gradient: Any) -> None:
-    setattr(call, name, _read(gradient))
-
-
 def _read(tensor: Any) -> np.ndarray:
     """Return a copy of a tensor's numbers, floats in float64."""
     if not tensor.is_floating_point():
         return read_tensor(tensor)
+    if _is_plain(tensor):
+        return np.array(tensor.detach().numpy(), np.float64)
     return tensor.detach().to_dense().to("cpu", torch.float64, copy=True).numpy()
+
+
+def _copy(tensor: Any) -> np.ndarray:
+    """Return a copy of a tensor's numbers in their own dtype, where NumPy has it."""
+    return tensor.detach().numpy().copy() if _is_plain(tensor) else _read(tensor)
+
+
+def _view(tensor: Any) -> np.ndarray:
+    """Return a tensor's own numbers, where NumPy can look at them."""
+    return tensor.detach().numpy() if _is_plain(tensor) else _read(tensor)
+
+
+def _is_plain(tensor: Any) -> bool:
+    """Return whether NumPy can look at a tensor's memory."""
+    plain = tensor.dtype in (torch.float32, torch.float64) and tensor.layout is torch.strided
+    return plain and tensor.device.type == "cpu"
 
 
 def _turn(array: np.ndarray, turned: bool) -> np.ndarray:
@@ -511,10 +555,10 @@ def _read_settings(module: Any) -> dict[str, Any]:
     names = ("eps", "normalized_shape", "num_groups", "stride", "padding", "padding_mode",
              "dilation", "kernel_size", "groups",
              "inplace", "p", "batch_first", "nonlinearity")  # fmt: skip
-    settings = {name: getattr(module, name) for name in names if hasattr(module, name)}
+    own = vars(module)
+    settings = {name: own[name] for name in names if name in own}
     settings["training"] = bool(module.training)
     for name in ("running_mean", "running_var"):
-        buffer = getattr(module, name, None)
-        if isinstance(buffer, torch.Tensor):
-            settings[name] = read_tensor(buffer)
+        if name in own.get("_buffers", ()) and own["_buffers"][name] is not None:
+            settings[name] = read_tensor(own["_buffers"][name])
     return settings

@@ -102,7 +102,8 @@ class TrainingWatcher:
                 arrays = {name: values[:1] for name, values in trial.network.read_arrays().items()}
                 model = build_model(replace(recipe.architecture, members=1), arrays)
                 model.train()
-                record = self._frame.record(model, loss, *kept.batch, kept.trials is None)
+                record = self._frame.record(model, loss, *kept.batch, kept.trials is None,
+                                            full=False)  # fmt: skip
             if kept.trials is None:
                 kept.trials = record.trials
             record.trials = kept.trials

@@ -27,6 +27,8 @@ PLAIN = 5.0
 """Findings of this strength need no second look."""
 LEARNED = 0.8
 """Below this share of guessing's loss a network has begun to learn, and is judged as one."""
+COURSE = 32
+"""Losses that tell the course of a long run: the first, the last, and some in between."""
 WATCHED: Words = {
     "none": ("Looks at the gradient: {looks}. Nothing was found to be wrong.",
              "기울기를 살펴본 횟수: {looks}번. 잘못된 점을 찾지 못했습니다."),
@@ -115,6 +117,7 @@ class Watch(Account):
         self.letters: list[str] = []
         self.looks: list[Look] = []
         self.episodes: list[Episode] = []
+        self._best = math.inf  # of the losses after the first
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -158,15 +161,20 @@ class Watch(Account):
 
     def _remember(self, readings: Readings) -> Readings:
         """Return readings with the course of the loss, once that says something."""
-        head = readings.head
-        losses = [look.loss for look in self.looks] + [head.loss]
+        head, looks = readings.head, self.looks
+        if not looks:
+            self._best = math.inf
+        elif head.loss < self._best:
+            self._best = head.loss
         whole = head.guess - head.best
-        if len(losses) < 3 or not whole > 0:
+        if len(looks) < 2 or not whole > 0:
             return readings
-        best = min((x for x in losses[1:] if math.isfinite(x)), default=math.inf)
-        grown = not math.isfinite(losses[-1]) or losses[-1] > 2 * max(losses[0], head.guess)
-        if best - head.best > LEARNED * whole and not grown:
+        grown = not math.isfinite(head.loss) or head.loss > 2 * max(looks[0].loss, head.guess)
+        if self._best - head.best > LEARNED * whole and not grown:
             return readings
+        count = min(COURSE, len(looks) + 1)
+        places = [i * len(looks) // (count - 1) for i in range(count - 1)]
+        losses = [*(looks[i].loss for i in places), head.loss]
         course = Trajectory(losses=losses, ends=losses, ratios=[math.nan], rows=1, batch=1)
         return replace(readings, trajectory=course)
 

@@ -16,7 +16,7 @@ from slopewise._core.quiet import hush, restore
 from slopewise.explain.requests import check_lang, check_range
 from slopewise.health.finding import Finding
 from slopewise.health.framework import find_framework
-from slopewise.health.readings import read
+from slopewise.health.readings import Inputs, read
 from slopewise.health.watch import Watch, say_finding
 
 SHARE = 0.02
@@ -89,6 +89,7 @@ class Watcher:
         places = np.linspace(0, rows - 1, min(ROWS, rows)).round().astype(int)
         self._batch = tuple(self._frame.take(part, self.model)[places] for part in batch)
         self._trials: dict[str, float] | None = None
+        self._inputs: Inputs | None = None  # of the batch alone, too
         self._began = time.perf_counter()
         self._spent = 0.0
 
@@ -122,11 +123,15 @@ class Watcher:
         try:
             with self._frame.keep(self.model, None):
                 x, y = self._batch
-                record = self._frame.record(self.model, self.loss_fn, x, y, self._trials is None)
+                record = self._frame.record(
+                    self.model, self.loss_fn, x, y, self._trials is None, full=False
+                )
             if self._trials is None:
                 self._trials = record.trials  # of targets alone, so the same at every look
             record.trials = self._trials
-            found = self.watch.add(self.steps, read(record, full=False))
+            readings = read(record, full=False, inputs=self._inputs)
+            self._inputs = readings.inputs
+            found = self.watch.add(self.steps, readings)
         finally:
             restore(quiet)
         if self.notify is not None:
