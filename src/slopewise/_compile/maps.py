@@ -60,53 +60,53 @@ class Maps(Nest):
         lanes = self.b.module.lanes(dtype)
         if stored is None or loaded is None or stored is loaded or lanes < 4:
             return None
-        if min(stored.size, loaded.size) < lanes or stored not in at or loaded not in to:
+        sizes = sorted((stored.size, loaded.size))
+        if sizes[0] < 4 or sizes[1] < lanes or stored not in at or loaded not in to:
             return None
         return stored, loaded, lanes
 
     def _emit_turn(self, stored: Axis, loaded: Axis, lanes: int) -> None:
         """Copy square tiles: vectors along one axis are loaded, turned, and stored along another.
 
-        What does not fill a tile is copied element by element.
+        At the edges tiles are filled up with zeros, which are not stored.
         """
         (store,) = self.kernel.stores
         b = self.b
         outer = [a for a in self.axes if a is not stored and a is not loaded]
-        ends = {a: a.size - a.size % lanes for a in (stored, loaded)}
 
-        def tile() -> None:
-            piece = (0, lanes)
+        def tile(columns: int, rows: int) -> None:
             self.vector, self.tile = loaded, stored
-            rows = [self._load(store.term, m, piece, None) for m in range(lanes)]
-            rows = turn(b, rows, lanes)
+            found = [self._load(store.term, m, (0, rows), None) for m in range(columns)]
+            if rows < lanes:
+                found = [b.widen(x, lanes, 0.0) for x in found]
+            empty = b.number(0.0, found[0].type)
+            found = turn(b, [*found, *[empty] * (lanes - columns)], lanes)
             self.vector, self.tile = stored, loaded
             self.scopes.append({})
-            for m, row in enumerate(rows):
-                self._write(store.buffer, store.indices, row, m, piece)
+            for m, row in enumerate(found[:rows]):
+                if columns == 1:
+                    row = b.extract(row, 0)
+                elif columns < lanes:
+                    row = b.shuffle(row, row, range(columns))
+                self._write(store.buffer, store.indices, row, m, (0, columns))
             self.scopes.pop()
 
-        def single() -> None:
-            self.vector = self.tile = None
-            self._stores(0, NO_PIECE)
-
-        def across(ranges: dict[Axis, tuple[int, int, int]], body: Callable[[], None]) -> None:
-            with ExitStack() as stack:
-                for axis, (start, stop, step) in ranges.items():
-                    self.counters[axis] = stack.enter_context(b.loop(start, stop, step))
-                self.scopes.append({})
-                body()
-                self.scopes.pop()
-            for axis in ranges:
-                del self.counters[axis]
+        def parts(axis: Axis) -> list[tuple[tuple[int, int, int], int]]:
+            """Return how loops run along an axis, and how much of a tile each has of it."""
+            end = axis.size - axis.size % lanes
+            found = [((0, end, lanes), lanes)] if end else []
+            return found + ([((end, axis.size, lanes), axis.size - end)] if end < axis.size else [])
 
         def inside() -> None:
-            across({a: (0, ends[a], lanes) for a in (stored, loaded)}, tile)
-            if ends[stored] < stored.size:
-                rest = (ends[stored], stored.size, 1)
-                across({stored: rest, loaded: (0, loaded.size, 1)}, single)
-            if ends[loaded] < loaded.size:
-                rest = (ends[loaded], loaded.size, 1)
-                across({stored: (0, ends[stored], 1), loaded: rest}, single)
+            for range_of_stored, columns in parts(stored):
+                for range_of_loaded, rows in parts(loaded):
+                    with ExitStack() as stack:
+                        self.counters[stored] = stack.enter_context(b.loop(*range_of_stored))
+                        self.counters[loaded] = stack.enter_context(b.loop(*range_of_loaded))
+                        self.scopes.append({})
+                        tile(columns, rows)
+                        self.scopes.pop()
+            del self.counters[stored], self.counters[loaded]
 
         self._open(outer, inside)
 
