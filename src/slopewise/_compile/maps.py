@@ -6,7 +6,7 @@ memory. It is separate from folds, which keep accumulators.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 
 from slopewise._compile.access import NO_PIECE, Piece

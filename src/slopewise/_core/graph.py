@@ -260,7 +260,7 @@ def bind(
     out = evaluate(primitive, operands, arrays, params)
     tracked = tracked and primitive.differentiable and state.grad_enabled
     if is_tuple(out):
-        return _wrap_many(primitive, operands, arrays, params, out, tracked)
+        return wrap_outputs(primitive, operands, arrays, params, out, tracked)
     result = new_value(out, None, False)
     if primitive.quiet and out.base is not None:
         _share_storage(result, operands)
@@ -394,7 +394,7 @@ def check_alias(x: Value, operation: str) -> None:
         )
 
 
-def _wrap_many(
+def wrap_outputs(
     primitive: Primitive,
     operands: tuple[Any, ...],
     arrays: list[Any],

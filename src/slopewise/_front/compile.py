@@ -24,6 +24,7 @@ from slopewise._core.trace import Graph
 from slopewise._core.tree import flatten, unflatten
 from slopewise._core.value import Value, new_value
 from slopewise._front.entering import link
+from slopewise._front.history import record_history
 from slopewise._front.operands import read_native
 from slopewise._front.plan import Plan
 from slopewise._front.reach import Reach
@@ -172,21 +173,24 @@ class Compiled:
             self._last = plan
             self._clock.value += 1
             plan.used = self._clock.value
-            if plan.pure:
+            eager = plan.differentiable and (plan.history is None or out is not None)
+            if plan.pure and not plan.differentiable:
                 plan.enter(roots, self._slow, self._plans, self._clock)
             self._link()
             results: list[Any] = []
             targets: Any = None
             gathered: Any = None
-            if not plan.differentiable:
+            if not eager:
                 targets = None if out is None else self._targets(plan, out)
                 gathered = plan.gather(leaves, roots)
                 if not plan.pure:
                     results = plan.run(leaves, roots, targets, gathered)
-        if plan.differentiable:
+        if eager:
             return _give_out(self.function(*args, **kwargs), out)
         if plan.pure:  # other threads need not wait
             results = plan.run(leaves, roots, targets, gathered)
+        if plan.history is not None:
+            plan.history.attach(plan, *gathered, results)
         if out is not None:
             return out
         return unflatten(plan.structure, _present(plan, results, leaves))
@@ -256,7 +260,9 @@ class Compiled:
         plan = trace_plan(self.function, key, reach, leaves, structure, roots)
         plan.epoch = changes.count
         name = getattr(self, "__name__", "function")
-        if not plan.differentiable:
+        if plan.differentiable:
+            plan.history = record_history(plan, self._backend, name)
+        if plan.history is not None or not plan.differentiable:
             plan.executable = self._backend(plan.graph, name)
         self._plans.insert(0, plan)
         del self._plans[self._cache :]
@@ -495,7 +501,8 @@ def _present(plan: Plan, results: list[Any], leaves: Sequence[Any]) -> list[Any]
         if kind not in ("result", "constant"):
             shown.append(value)
         elif not arrays:
-            shown.append(new_value(value, None, False))
+            known = isinstance(value, Value)
+            shown.append(value if known else new_value(value, None, False))
         elif floats and value.ndim == 0 and value.dtype.kind == "f":
             shown.append(value.item())
         else:
@@ -520,8 +527,11 @@ def compile(function: Any = None, *, cache: int = 8) -> Any:
     of arrays, that shares no memory with another argument. All other calls do the same in some
     twenty microseconds.
 
-    If a result has a history that the caller could differentiate (a forward pass alone, with
-    gradients recorded), the function runs eagerly: put backward() inside, or use `no_grad`.
+    A result that the caller may differentiate (a forward pass alone, with gradients recorded) has
+    the whole call as its history: `backward()` runs it back as machine code, too, and computes the
+    forward pass again. One step that does all is faster: put `backward()` inside, where that is
+    possible. Where a call cannot be one operation (tensors that it reads share memory or have a
+    history themselves, or it changes what the way back needs), it runs eagerly.
 
     Parameters
     ----------

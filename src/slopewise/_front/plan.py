@@ -37,13 +37,15 @@ class Plan:
         an array.
     differentiable : bool
         Whether a result has a history in eager mode that the caller could differentiate; such a
-        call is run eagerly.
+        call is recorded as one operation (`history`), or run eagerly where that cannot be.
     """
 
     def __init__(self, key: Any, reach: Reach) -> None:
         self.key = key
         self.reach = reach
         self.differentiable = False
+        self.history: Any = None
+        self.moving: list[bool] = []  # for each leaf of the result: whether it has a history
         self.executable: Any = None
         self.graph: Any = None
         self.sources: list[Source] = []

@@ -143,6 +143,7 @@ class _Trace:
         leaves, self.plan.structure = flatten(answer)
         freed = self.recorder.freed
         for leaf in leaves:
+            self.plan.moving.append(isinstance(leaf, Value) and bool(leaf._requires_grad))
             if not isinstance(leaf, Value):
                 self.answer.append(self._take_other(leaf))
                 continue

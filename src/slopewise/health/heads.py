@@ -129,7 +129,7 @@ def rate(output: Any, target: Any) -> tuple[str, float, float]:
     if _are_classes(output, target):
         if not math.isfinite(float(np.sum(output))):
             return "accuracy", math.nan, math.nan
-        hits = np.count_nonzero(output.argmax(axis=1) == target)
+        hits = int(np.count_nonzero(output.argmax(axis=1) == target))
         return "accuracy", hits / len(target), int(np.bincount(target).max()) / len(target)
     exact = _fill_exact(output, target)
     if exact is None or not np.all(np.isfinite(output)):

@@ -119,17 +119,18 @@ def exp_series(r: Lanes, low: Lanes) -> Lanes:
     return fma(r * r, polynomial(r, EXP_32 if r.single else EXP_64), low)
 
 
-def exp_pair(x: Lanes, low: Lanes | None = None, *, long: bool = True) -> tuple[Lanes, Pair]:
+def exp_pair(x: Lanes, low: Lanes | None = None) -> tuple[Lanes, Pair]:
     """Return an integer whose low bits are k, and e**x / 2**k, near 1, as a pair.
 
-    Without `long` the series is as long as a rounded result needs. Next to 0, where e**x - 1 is
-    small, the pair holds all of its digits.
+    Next to 0, where e**x - 1 is small, the pair holds all of its digits.
     """
     bits, (r, r_low) = reduce(x, low)
-    coefficients = EXP_32 if r.single else EXP_64_LONG if long else EXP_64
-    square, series = r * r, polynomial(r, coefficients)
+    first, *others = EXP_32 if r.single else EXP_64_LONG
+    square, series = r * r, fma(r, polynomial(r, others), first)  # of which one rounding counts
     change = fma(square, series, r)
     rest = fma(square, series, r - change) + r_low
+    if not r.single:  # where half an ULP of the square counts more than two instructions
+        rest = fma(0.5, fma(r, r, -square), rest)
     high, error = fast_two_sum(1.0, change)
     return bits, (high, error + rest)
 

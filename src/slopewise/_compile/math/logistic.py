@@ -38,11 +38,10 @@ class Decay:
         1 + e**-size.
     """
 
-    def __init__(self, size: Lanes, error: Lanes | None = None, *, long: bool = False) -> None:
-        """`long` keeps the bits of `near` that a formula that cancels needs."""
+    def __init__(self, size: Lanes, error: Lanes | None = None) -> None:
         limit = _limit(size)
         low = None if error is None else -select(size < limit, error, 0.0)
-        bits, self.near = exp_pair((-size).at_least(-limit), low, long=long)
+        bits, self.near = exp_pair((-size).at_least(-limit), low)
         self.power = Power(bits, size, rounder=True)
         self.scale = self.power.times(size.number(1.0))
         self.total = self._plus(1.0)
@@ -112,7 +111,7 @@ def squared(a: Pair) -> Pair:
 def silu_slope(x: Lanes) -> Lanes:
     """Emit the derivative of x sigmoid(x), sigmoid(x) (1 + x sigmoid(-x))."""
     limit = -1.25 * bounds(x)[0]
-    decay = Decay(abs(x), long=True)
+    decay = Decay(abs(x))
     below = x < 0.0
     clipped = x.at_most(limit).at_least(-limit)
     factor = select_pair(below, (1.0, 0.0), decay.plain())
@@ -125,7 +124,7 @@ def silu_slope(x: Lanes) -> Lanes:
 
 def softplus(x: Lanes) -> Lanes:
     """Emit log(1 + e**x)."""
-    high, low = log1p_of_pair(Decay(abs(x), long=True).plain())
+    high, low = log1p_of_pair(Decay(abs(x)).plain())
     total, error = two_sum(x.at_least(0.0), high)
     return select(x > (20.0 if x.single else 42.0), x, total + (error + low))
 
@@ -142,7 +141,7 @@ def logaddexp(x: Lanes, y: Lanes) -> Lanes:
     same = x.equals(y)
     difference = select(same, 0.0, difference)
     error = select(same | ~difference.is_finite(), 0.0, error)
-    high, low = log1p_of_pair(Decay(difference, error, long=True).plain())
+    high, low = log1p_of_pair(Decay(difference, error).plain())
     total, rest = two_sum(top, high)
     out = total + (rest + low)
     out = select(abs(top).equals(np.inf), top, out)
