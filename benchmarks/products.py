@@ -25,7 +25,7 @@ for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
 import numpy as np
 
 import slopewise as sw
-from slopewise._compile import schedule
+from slopewise._compile import sums
 from slopewise._front import plan
 
 SIZES = (
@@ -46,13 +46,13 @@ def multiply(form: str) -> Callable[[Any, Any], Any]:
 
 def compile_with(choice: Callable[..., bool], form: str, x: Any, y: Any) -> Callable[[], Any]:
     """Return a call of the compiled product, with the choice between the two forced."""
-    kept = schedule.suits_blas
-    schedule.suits_blas = choice
+    kept = sums.suits_blas
+    sums.suits_blas = choice
     try:
         compiled = sw.compile(multiply(form))
         out = np.empty_like(compiled(x, y))
     finally:
-        schedule.suits_blas = kept
+        sums.suits_blas = kept
     return lambda: compiled(x, y, out=out)
 
 
@@ -81,7 +81,7 @@ def measure(m: int, n: int, k: int, form: str, dtype: Any, share: float) -> str:
     x = rng.standard_normal((k, m) if form == "x'y" else (m, k)).astype(dtype)
     y = rng.standard_normal((n, k) if form == "xy'" else (k, n)).astype(dtype)
     taken: list[bool] = []
-    chosen = schedule.suits_blas
+    chosen = sums.suits_blas
 
     def note(*given: Any) -> bool:
         taken.append(chosen(*given))

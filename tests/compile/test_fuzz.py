@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import slopewise as sw
-from slopewise._compile import endings, products, regions, schedule
+from slopewise._compile import endings, products, regions, sums
 from slopewise._core.tree import flatten
 from slopewise.errors import TraceError, UsageError
 
@@ -45,10 +45,10 @@ def cut_small(monkeypatch: pytest.MonkeyPatch, cut: str) -> None:
     for name in ("FEWEST", "SHARE"):
         monkeypatch.setattr(endings, name, 0)
     monkeypatch.setattr(regions, "_pays", lambda *_: True)
-    monkeypatch.setattr(schedule, "ABREAST", 2)
-    for module in (schedule, products):
+    monkeypatch.setattr(sums, "ABREAST", 2)
+    for module in (sums, products):
         monkeypatch.setattr(module, "LARGE", 1)
-    monkeypatch.setattr(schedule, "suits_blas", lambda *_: cut == CUTS[1])
+    monkeypatch.setattr(sums, "suits_blas", lambda *_: cut == CUTS[1])
     sw.set_num_threads(3 if cut == CUTS[1] else 1)
 
 
