@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import slopewise as sw
-from slopewise._compile import endings, products, regions, sums
+from slopewise._compile import cutting, endings, products, regions, sums
 from slopewise._core.tree import flatten
 from slopewise.errors import TraceError, UsageError
 
@@ -41,7 +41,9 @@ def cut_small(monkeypatch: pytest.MonkeyPatch, cut: str) -> None:
         return
     for name, value in (("WORTH", 1), ("HEAVY", 1e-9), ("SHARE", 1e-10), ("PARTS", 3),
                         ("_FEWEST", 2), ("CHUNK", 64), ("ABREAST", 2), ("COLUMNS", 1)):  # fmt: skip
-        monkeypatch.setattr(regions, name, value)
+        for module in (regions, cutting):
+            if hasattr(module, name):
+                monkeypatch.setattr(module, name, value)
     for name in ("FEWEST", "SHARE"):
         monkeypatch.setattr(endings, name, 0)
     monkeypatch.setattr(regions, "_pays", lambda *_: True)

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from tests.compile.test_registry import CASES, compare
 
 import slopewise as sw
-from slopewise._compile import regions
+from slopewise._compile import cutting, regions
 from slopewise._core.graph import Primitive
 from slopewise._core.rules import Sample
 from slopewise.errors import UsageError
@@ -31,7 +31,9 @@ def cut_small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Cut everything that has two rows."""
     for name, value in (("WORTH", 1), ("HEAVY", 1e-9), ("SHARE", 1e-10), ("PARTS", 3),
                         ("_FEWEST", 2), ("CHUNK", 64), ("ABREAST", 2)):  # fmt: skip
-        monkeypatch.setattr(regions, name, value)
+        for module in (regions, cutting):
+            if hasattr(module, name):
+                monkeypatch.setattr(module, name, value)
     monkeypatch.setattr(regions, "_pays", lambda *_: True)
 
 

@@ -20,8 +20,8 @@ from slopewise._compile.jit import ENTRY
 from slopewise._compile.loops import Axis, Buffer, Index, linearise, walk
 from slopewise._compile.memory import ON_STACK
 from slopewise._compile.philox import write_philox
-from slopewise._compile.regions import time_of
 from slopewise._compile.routines import calls_library, write_routine
+from slopewise._compile.rows import time_of
 from slopewise._compile.steps import (
     Branch,
     Call,

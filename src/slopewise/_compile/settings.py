@@ -12,8 +12,9 @@ import sys
 _PASSES = (
     *(
         f"slopewise._compile.{name}"
-        for name in ("access", "assembly", "draws", "emit", "entry", "jit", "loops", "lowering",
-                     "memory", "products", "reading", "regions", "schedule", "threads")
+        for name in ("access", "assembly", "cutting", "draws", "emit", "endings", "entry",
+                     "factoring", "folds", "jit", "loops", "lowering", "maps", "memory", "nest",
+                     "pieces", "products", "reading", "regions", "schedule", "sums", "threads")
     ),
     "slopewise._transform.identities",
     "slopewise._transform.simplify",
