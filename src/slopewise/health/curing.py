@@ -37,13 +37,18 @@ MARGIN = 0.02
 """Two points of accuracy, or as much of R squared."""
 CONFIDENCE = 0.95
 HELD = 0.25
-"""Share of the rows to judge by where none are given."""
+"""Share of the rows that a seed judges by where none are given."""
 SCREEN = 3
 """Variants of a remedy are compared after a third of the steps."""
 LEAST_STEPS = 50
 MORE = 3
-"""Times as many seeds decide where a large gain is unsure."""
+"""Times as many seeds decide where a gain is unsure."""
+PASSED = 4
+"""So many remedies of a race go beyond the first seed."""
 MOST_BATCHES = 10_000
+
+_Listed = tuple[str, Finding | None]
+"""A remedy, and what it is for."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,7 @@ class Trial:
     gain, bound : float
         Mean difference, and the lower end of its interval.
     better : bool
+        Whether that is enough; of several that are, the one with the best scores is taken.
     """
 
     remedy: str
@@ -195,14 +201,14 @@ def cure(
     optimizer : Optimizer, optional
         Of the model's parameters; Adam if not given.
     held : (Tensor, Tensor), optional
-        Rows to judge by; a quarter of the data if not given.
+        Rows to judge by; if not given, a quarter of the data, another one for each seed.
     steps : int
         The budget of each training.
     batch_size : int, optional
         Rows in a step; those of the batches, or 32, if not given.
     seeds : int
         Trainings of each; the first one leaves out what is hopeless, and up to three times as many
-        decide where a large gain is unsure.
+        decide where a gain is unsure.
     margin : float
         How much better a remedy has to be, in accuracy or R squared.
     confidence : float
@@ -225,8 +231,10 @@ def cure(
 
     Notes
     -----
-    A first remedy that is better ends the search, unless a plain network of two layers still does
-    better by the margin with the same steps. Then further remedies are tried on top of it.
+    A first remedy that is better ends the search, unless a plain network of two layers does better
+    by half the margin with the same steps. Then all others race on top of it: each takes one seed,
+    the best four all seeds, and the best of those more where that is needed to be sure. The
+    best that is surely better is taken, and the rest of the four race again.
     """
     check_lang("cure", lang)
     require_module(model, "cure")
@@ -237,7 +245,7 @@ def cure(
     quiet = hush()
     state = sw.get_rng_state()
     try:
-        rows, batch = _read_rows(model, data, held, batch_size)
+        read, batch = _read_rows(model, data, held, batch_size)
         if optimizer is None:
             optimizer = optim.Adam(model.parameters())
         plan = Plan(copy.deepcopy(model), loss_fn, remake(optimizer), batch)
@@ -247,145 +255,245 @@ def cure(
                 "budget": steps,
                 "batch_size": batch,
             }
+            rows = read.split(0)
             rows_seen = (rows.x, rows.y)
             examination = examine(model, loss_fn, rows_seen, optimizer=optimizer, **probing)
-        search = _Search(rows, steps, range(seeds), margin, confidence)
+        search = _Search(read, steps, seeds, margin, confidence)
         found = search.run(plan, examination, remedies)
-        return Cure(found, search.trials, search.untouched, search.best, examination,
-                    search.goal, lang)  # fmt: skip
+        before, after = search.tell_scores()
+        goal = math.nan if search.plain is None else search.plain.average(seeds)
+        return Cure(found, search.trials, before, after, examination, goal, lang)
     finally:
         restore(quiet)
         sw.set_rng_state(state)
 
 
-def _read_rows(model: Any, data: Any, held: Any, batch_size: int | None) -> tuple[Rows, int]:
-    """Return the rows of the data, split where no others are held out."""
+class _Data:
+    """The rows of a cure: for each seed those to train on, and those to judge by."""
+
+    def __init__(self, x: Any, y: Any, held: tuple[Any, Any] | None) -> None:
+        self.x, self.y, self.held = x, y, held
+
+    def split(self, seed: int) -> Rows:
+        """Return the rows of a seed, which holds out another quarter where no rows are given.
+
+        One quarter of a few rows is too few to judge by; three different ones are most of them.
+        """
+        if self.held is not None:
+            return Rows(self.x, self.y, *self.held)
+        count = len(self.x)
+        cut = max(1, round(count * (1 - HELD)))
+        times, place = divmod(seed, round(1 / HELD))
+        order = np.roll(np.random.default_rng(times).permutation(count), (count - cut) * place)
+        train, held = order[:cut], order[cut:]
+        return Rows(self.x[train], self.y[train], self.x[held], self.y[held])
+
+
+def _read_rows(model: Any, data: Any, held: Any, batch_size: int | None) -> tuple[_Data, int]:
+    """Return the rows of the data, and how many of them make a step."""
     dtype = next((p.dtype for p in model.parameters()), sw.get_default_dtype())
     listed = [(as_tensor(x, dtype), as_tensor(y, dtype))
               for x, y in read_batches(data, None, MOST_BATCHES)]  # fmt: skip
     x, y = gather(None, listed, most=None)
     pair = isinstance(data, tuple)
     batch = batch_size or (min(32, len(x)) if pair else len(listed[0][0]))
-    if held is not None:
-        return Rows(x, y, as_tensor(held[0], dtype), as_tensor(held[1], dtype)), batch
-    order = np.random.default_rng(0).permutation(len(x))
-    cut = max(1, round(len(x) * (1 - HELD)))
-    return Rows(x[order[:cut]], y[order[:cut]], x[order[cut:]], y[order[cut:]]), batch
+    judged = None if held is None else (as_tensor(held[0], dtype), as_tensor(held[1], dtype))
+    return _Data(x, y, judged), batch
+
+
+class _Scored:
+    """A plan with its scores, seed by seed, as many as were asked for so far."""
+
+    def __init__(self, plan: Plan, data: _Data, steps: int) -> None:
+        self.plan, self.data, self.steps = plan, data, steps
+        self.scores: list[float] = []
+
+    def get(self, count: int) -> list[float]:
+        """Return the scores of so many seeds; what is missing is trained."""
+        for seed in range(len(self.scores), count):
+            self.scores.append(train_plan(self.plan, self.data.split(seed), self.steps, seed)[0])
+        return self.scores[:count]
+
+    def average(self, count: int) -> float:
+        """Return the mean over so many seeds; minus infinity where a training broke down."""
+        return float(np.mean(self.get(count)))
 
 
 class _Search:
     """The trials of one cure."""
 
     def __init__(
-        self, rows: Rows, steps: int, seeds: Sequence[int], margin: float, confidence: float
+        self, data: _Data, steps: int, seeds: int, margin: float, confidence: float
     ) -> None:
-        self.rows, self.steps = rows, steps
-        self.seeds: Sequence[int] = list(seeds)
-        self.most = MORE * len(self.seeds)
+        self.data, self.steps, self.seeds = data, steps, seeds
+        self.rows = data.split(0)
+        # Remedies look at all rows, as the new model will; columns tell nothing of the targets.
+        self.seen = Rows(data.x, data.y, self.rows.held_x, self.rows.held_y)
+        self.most = MORE * seeds
         self.margin, self.confidence = margin, confidence
         self.trials: list[Trial] = []
-        self.untouched: list[float] = []
-        self.best: list[float] = []
-        self.goal = math.nan
-        self.start: Plan
+        self.start: _Scored
+        self.proved: _Scored
+        self.plain: _Scored | None = None
 
     def run(self, plan: Plan, examination: Examination, remedies: Sequence[str] | None) -> Plan:
-        self.start = plan
-        self.untouched = self.best = [self._score(plan, seed) for seed in self.seeds]
-        self.goal = self._find_goal(plan)
+        self.start = self.proved = best = _Scored(plan, self.data, self.steps)
+        self.plain = self._make_plain(plan)
         listed = _list_remedies(examination, remedies)
         again = [pair for pair in listed if pair[1] is not None]
-        proved, scores = plan, self.untouched
+        tried: set[tuple[str, tuple[str, ...]]] = set()
         for remedy, finding in [*listed, *again]:
-            if remedy in plan.remedies:
+            # What was tried on a plan would come out the same on it.
+            if remedy in best.plan.remedies or (remedy, best.plan.changes) in tried:
                 continue
-            better = self._try(plan, remedy, finding)
+            tried.add((remedy, best.plan.changes))
+            better = self._try(best, remedy, finding)
             if better is None:
                 continue
-            plan = better
-            if self._is_proved():
-                proved, scores = plan, self.best
-                if not float(np.mean(self.best)) < self.goal - self.margin / 2:
-                    break
-        self.best = scores if proved is not self.start else self.untouched
-        return proved
+            best = better
+            if self._is_proved(best):
+                self._improve(best, listed)
+                break
+        return self.proved.plan
 
-    def _is_proved(self) -> bool:
-        """Return whether the best plan is better than the untouched one."""
-        return compare(self.untouched, self.best, self.confidence)[1] >= self.margin
+    def _improve(self, best: _Scored, listed: list[_Listed]) -> None:
+        """Let the other remedies race on top of what is proved, until that comes far enough.
 
-    def _score(self, plan: Plan, seed: int) -> float:
-        return train_plan(plan, self.rows, self.steps, seed)[0]
+        Tried one after another, the first lucky one would win, and one unlucky seed would shut out
+        the best. So all take one seed, a few of them some, and the best as many as it takes
+        (successive halving: Jamieson & Talwalkar 2016).
+        """
+        entered = listed
+        while self._is_proved(best):
+            self.proved = best
+            if self._is_enough(best):
+                break
+            racers = [(pair, new) for pair in entered if pair[0] not in best.plan.remedies
+                      and (new := self._choose(best.plan, *pair)) is not None]  # fmt: skip
+            racers.sort(key=lambda racer: racer[1].average(1), reverse=True)
+            least = self._expect(best) - self.margin
+            passed = [racer for racer in racers[:PASSED] if racer[1].average(1) >= least]
+            left = racers[len(passed) :]
+            passed.sort(key=lambda racer: racer[1].average(self.seeds), reverse=True)
+            winner: _Scored | None = None
+            for place, (_, new) in enumerate(passed):
+                most = self.most if place == 0 else self.seeds
+                if self._compare(best, new, most, race=True) and winner is None:
+                    winner = new
+            for _, new in left:
+                self._leave(best, new)
+            if winner is None:
+                break
+            entered = [pair for pair, new in passed if new is not winner]
+            best = winner
 
-    def _try(self, plan: Plan, remedy: str, finding: Finding | None) -> Plan | None:
-        """Return the best variant of a remedy where it is better than the plan."""
-        first = self.seeds[0]
-        variants = list(list_variants(remedy, plan, self.rows, finding))
+    def tell_scores(self) -> tuple[list[float], list[float]]:
+        """Return the scores of the untouched plan and of the one found, over the same seeds."""
+        count = max(self.seeds, min(len(self.start.scores), len(self.proved.scores)))
+        return self.start.get(count), self.proved.get(count)
+
+    def _is_proved(self, plan: _Scored) -> bool:
+        """Return whether a plan is better than the untouched one."""
+        # Most often the seeds that are known of both suffice.
+        known = (len(self.start.scores), len(plan.scores))
+        return any(
+            compare(self.start.get(count), plan.get(count), self.confidence)[1] >= self.margin
+            for count in range(min(known), max(known) + 1)
+        )
+
+    def _is_enough(self, plan: _Scored) -> bool:
+        """Return whether a plan comes as far as a plain network with as many steps."""
+        if self.plain is None:
+            return True
+        count = len(plan.scores)
+        return plan.average(count) >= self.plain.average(count) - self.margin / 2
+
+    def _try(self, best: _Scored, remedy: str, finding: Finding | None) -> _Scored | None:
+        """Return the best variant of a remedy where it is better than the plan by the margin."""
+        new = self._choose(best.plan, remedy, finding)
+        if new is None:
+            return None
+        gain = new.average(1) - self._expect(best)
+        # What is plainly wrong is put right even where that alone does not help yet.
+        needed = remedy == "head" and gain >= -self.margin
+        if gain < self.margin and not needed:
+            self._leave(best, new)
+            return None
+        return new if self._compare(best, new, self.most, needed=needed) else None
+
+    def _choose(self, plan: Plan, remedy: str, finding: Finding | None) -> _Scored | None:
+        """Return the best variant of a remedy; None where it does not fit."""
+        variants = list(list_variants(remedy, plan, self.seen, finding))
         if not variants:
             return None
         chosen = variants[0]
         if len(variants) > 1:
             # Part of the steps tells the best few apart; the best one is then trained in full.
             few = max(min(self.steps, LEAST_STEPS), self.steps // SCREEN)
-            screened = [(train_plan(v, self.rows, few, first)[0], v) for v in variants]
+            screened = [(train_plan(v, self.rows, few, 0)[0], v) for v in variants]
             chosen = max(screened, key=lambda pair: pair[0])[1]
-        top = self._score(chosen, first)
-        usual = float(np.mean([s if math.isfinite(s) else 0.0 for s in self.best]))
-        # What is plainly wrong is put right even where that alone does not help yet.
-        needed = remedy == "head" and top >= usual - self.margin
-        # On top of what is proved already, any sure gain of half the margin is worth taking.
-        extra = plan is not self.start and self._is_proved()
-        least = self.margin / 2 if extra else self.margin
-        if top - usual < least and not needed:
-            self.trials.append(Trial(remedy, chosen.changes, (usual,), (top,), top - usual,
-                                     math.nan, False))  # fmt: skip
-            return None
-        after = [top, *(self._score(chosen, seed) for seed in self.seeds[1:])]
-        gain, bound = compare(self.best, after, self.confidence)
-        wanted = 0.0 if extra else self.margin
-        while bound < wanted and self.margin <= gain / 3 and len(after) < self.most:
-            # A large gain that is not sure yet: more seeds decide.
-            seed = self.seeds[-1] + 1
-            self.seeds = [*self.seeds, seed]
-            self.untouched = [*self.untouched, self._score(self.start, seed)]
-            self.best = [*self.best, self._score(plan, seed)]
-            after.append(self._score(chosen, seed))
-            gain, bound = compare(self.best, after, self.confidence)
-        better = (bound >= wanted and gain >= least) or (needed and gain > -self.margin)
-        self.trials.append(Trial(remedy, chosen.changes, tuple(self.best), tuple(after), gain,
-                                 bound, better))  # fmt: skip
-        if not better:
-            return None
-        self.best = after
-        return chosen
+        return _Scored(chosen, self.data, self.steps)
 
-    def _find_goal(self, plan: Plan) -> float:
-        """Return what a plain network reaches with as many steps, on average over the seeds."""
-        x = np.asarray(self.rows.x)
-        with_shape = np.asarray(self.rows.held_y)
+    def _expect(self, plan: _Scored) -> float:
+        """Return the score that others are compared with after the first seed.
+
+        Rows that are hard are so for all; but one lucky seed must not shut out all others.
+        """
+        scores = [s if math.isfinite(s) else 0.0 for s in plan.get(self.seeds)]
+        return min(scores[0], float(np.mean(scores)))
+
+    def _leave(self, best: _Scored, new: _Scored) -> None:
+        """Note a remedy that the first seed left out."""
+        usual, top = self._expect(best), new.get(1)[0]
+        self.trials.append(Trial(new.plan.remedies[-1], new.plan.changes, (usual,), (top,),
+                                 top - usual, math.nan, False))  # fmt: skip
+
+    def _compare(
+        self, best: _Scored, new: _Scored, most: int, *, needed: bool = False, race: bool = False
+    ) -> bool:
+        """Return whether a plan is surely better; up to so many seeds decide what is not sure."""
+        # On top of what is proved, any sure gain of half the margin is worth taking.
+        least, wanted = (self.margin / 2, 0.0) if race else (self.margin, self.margin)
+        count = self.seeds
+        gain, bound = compare(best.get(count), new.get(count), self.confidence)
+        while bound < wanted and count < most:
+            # Only the best of a race comes so far, so that it stays as long as it may be better.
+            if (2 * gain - bound if race else gain) < least:
+                break
+            count += 1
+            gain, bound = compare(best.get(count), new.get(count), self.confidence)
+        better = (bound >= wanted and gain >= least) or (needed and gain > -self.margin)
+        self.trials.append(Trial(new.plan.remedies[-1], new.plan.changes, tuple(best.get(count)),
+                                 tuple(new.get(count)), gain, bound, better))  # fmt: skip
+        return better
+
+    def _make_plain(self, plan: Plan) -> _Scored | None:
+        """Return a plain network that says how far one may come; None where none fits."""
+        x = np.asarray(self.data.x)
+        y = np.asarray(self.data.y)
         output = plan.prepare(0)[0]
         with sw.no_grad():
             made = output(self.rows.x[:2])
         made = made[0] if isinstance(made, tuple) else made
         if x.dtype.kind != "f" or made.ndim != 2:
-            return math.nan
+            return None
         width, classes = int(x[0].size), int(made.shape[1])
-        state = sw.get_rng_state()
         loss = plan.loss_fn
-        if with_shape.dtype.kind != "f":
-            classes = max(classes, int(with_shape.max()) + 1) if classes > 1 else classes
+        if y.dtype.kind != "f":
+            classes = max(classes, int(y.max()) + 1) if classes > 1 else classes
             loss = nn.functional.cross_entropy if classes > 1 else loss
-        scores: list[float] = []
-        for seed in self.seeds:
-            sw.manual_seed(seed)
-            layers = [nn.Flatten(), nn.Linear(width, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(),
-                      nn.Linear(64, classes)]  # fmt: skip
-            plain = nn.Sequential(Standardise(x), *layers)
-            peer = replace(plan, model=plain, loss_fn=loss, batch=max(plan.batch, 16), draw=None,
-                           make_optimizer=lambda p: optim.Adam(p, lr=5e-3))  # fmt: skip
-            scores.append(train_plan(peer, self.rows, self.steps, seed)[0])
-        sw.set_rng_state(state)
-        return float(np.mean(scores))
+
+        def draw(model: Any) -> None:
+            for module in model:
+                if isinstance(module, nn.Linear):
+                    module.reset_parameters()
+
+        layers = [nn.Flatten(), nn.Linear(width, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(),
+                  nn.Linear(64, classes)]  # fmt: skip
+        plain = nn.Sequential(Standardise(x), *layers)
+        peer = replace(plan, model=plain, loss_fn=loss, batch=max(plan.batch, 16), draw=draw,
+                       make_optimizer=lambda p: optim.Adam(p, lr=5e-3))  # fmt: skip
+        return _Scored(peer, self.data, self.steps)
 
 
 def compare(
@@ -413,9 +521,7 @@ def compare(
     return gain, gain - float(stats.t.ppf(confidence, count - 1)) * error
 
 
-def _list_remedies(
-    examination: Examination, remedies: Sequence[str] | None
-) -> list[tuple[str, Finding | None]]:
+def _list_remedies(examination: Examination, remedies: Sequence[str] | None) -> list[_Listed]:
     """Return remedies with what they are for: those of the findings first, then the others."""
     named = {r: f for f in reversed(examination.findings) for r in f.remedies}
     if remedies is not None:

@@ -291,7 +291,7 @@ def _find_linear(layer: Any) -> Any:
 
 
 def widen(model: Any, record: Record, width: int) -> Any:
-    """Make hidden layers of a chain of Linears at least so wide; None where it is no chain."""
+    """Make hidden layers of a chain of Linears at least so wide; None where none is narrower."""
     calls = record.calls
     weights = find_weights(record)
     chain = all(c.type == "Linear" and "#" not in c.name for c in (calls[i] for i in weights))
@@ -299,6 +299,8 @@ def widen(model: Any, record: Record, width: int) -> Any:
     if len(weights) < 2 or not chain or not straight:
         return None
     if any(c.kind not in ("weights", "activation", "norm", "dropout", "shape") for c in calls):
+        return None
+    if all(calls[i].y.shape[-1] >= width for i in weights[:-1]):
         return None
     size = calls[weights[0]].x.shape[-1]
     for i, call in enumerate(calls[weights[0] :], weights[0]):
