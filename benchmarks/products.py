@@ -26,7 +26,7 @@ import numpy as np
 
 import slopewise as sw
 from slopewise._compile import sums
-from slopewise._front import plan
+from slopewise._front import entering
 
 SIZES = (
     (4, 256, 256), (8, 128, 128), (16, 64, 64), (32, 32, 32),
@@ -102,7 +102,7 @@ def measure(m: int, n: int, k: int, form: str, dtype: Any, share: float) -> str:
 def main() -> None:
     """Print GFLOP/s of both, the ratio of their times, and what the compiler takes."""
     sw.set_num_threads(1)
-    plan.make_entry = lambda *_: False  # no call goes past Python
+    entering.make_entry = lambda *_: False  # no call goes past Python
     share = measure_share()
     for dtype in sys.argv[1:] or ("float32", "float64"):
         print(f"{dtype}\n    m     n     k  form     own    BLAS   own/BLAS  taken")

@@ -14,7 +14,8 @@ from typing import Any
 import llvmlite.binding as llvm
 import numpy as np
 
-from slopewise._compile.builder import Builder, Module, type_of
+from slopewise._compile.builder import Module, type_of
+from slopewise._compile.writer import Writer
 
 llvm.initialize_native_target()
 llvm.initialize_native_asmprinter()
@@ -33,7 +34,7 @@ def write(name: str, dtype: Any, lanes: int, numbers: tuple[float, ...], count: 
     module = Module(64)
     labels = [f"x{i}" for i in range(count)]
     parameters = [("ptr", label) for label in (*labels, "out")] + [("i64", "n"), ("i64", "whole")]
-    b = Builder(module, "f", parameters)
+    b = Writer(module, "f", parameters)
     for start, stop, width in ((0, "%whole", lanes), ("%whole", "%n", 1)):
         with b.loop(start, stop, width) as index:
             loaded = [

@@ -18,8 +18,9 @@ import numpy as np
 import pytest
 
 from slopewise import _kernels as kernels
-from slopewise._compile.builder import FLOAT64, Builder, Module, type_of
+from slopewise._compile.builder import FLOAT64, Module, type_of
 from slopewise._compile.math import NAMES
+from slopewise._compile.writer import Writer
 
 
 def _load(name: str, path: Path) -> Any:
@@ -324,7 +325,7 @@ def test_numbers_become_constants_and_scalars_spread() -> None:
 
 def test_long_functions_are_written_once_and_the_flag_is_put_back() -> None:
     module = Module(64)
-    b = Builder(module, "f", [("ptr", "x")])
+    b = Writer(module, "f", [("ptr", "x")])
     x = b.load(type_of(FLOAT64, 8), "%x")
     b.store(b.call("erf", b.call("erf", x)), "%x")
     assert b.contract == " contract"
@@ -336,7 +337,7 @@ def test_long_functions_are_written_once_and_the_flag_is_put_back() -> None:
 
 
 def test_an_unknown_name_is_an_error() -> None:
-    b = Builder(Module(64), "f", [("ptr", "x")])
+    b = Writer(Module(64), "f", [("ptr", "x")])
     x = b.load(type_of(FLOAT64, 8), "%x")
     with pytest.raises(KeyError, match="sinc"):
         b.call("sinc", x)

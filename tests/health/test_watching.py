@@ -10,7 +10,7 @@ from slopewise import nn
 from slopewise.health import Finding, Watch, Watcher
 from slopewise.health.measure import Factor
 from slopewise.health.readings import Head, Inputs, Readings
-from slopewise.health.watch import say_finding, speak_notice, tell_layer
+from slopewise.health.telling import say_finding, speak_notice, tell_layer
 from slopewise.train import fit
 from slopewise.train.faults import Notice
 

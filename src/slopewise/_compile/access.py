@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from slopewise._compile.builder import BOOL, INT64, Builder, Register, type_of
+from slopewise._compile.builder import BOOL, INT64, Register, type_of
 from slopewise._compile.loops import Axis, Buffer, Index, Term, linearise, walk
 from slopewise._compile.squares import find_windows, turn
 from slopewise._compile.steps import Fold, Kernel, Store
+from slopewise._compile.writer import Writer
 
 Combine = Callable[[Register, Register], Register]
 Window = list[tuple[int, Term]]  # loads at places that differ by less than a vector's lanes
@@ -28,7 +29,7 @@ class Accesses:
     """Writes the values of a kernel's terms; `address` gives the pointer of a buffer."""
 
     def __init__(
-        self, b: Builder, kernel: Kernel, address: Callable[[Buffer], str],
+        self, b: Writer, kernel: Kernel, address: Callable[[Buffer], str],
         outer: dict[Axis, str], number: str,
     ) -> None:  # fmt: skip
         self.b = b

@@ -13,7 +13,7 @@ from math import prod
 from typing import Any
 
 from slopewise._compile.blas import BOARD, CLOCKS, READ, ROUTINES, SET, SPREAD, WATCH
-from slopewise._compile.builder import BOOL, Builder, Module, Register, literal, type_of
+from slopewise._compile.builder import BOOL, Module, Register, literal, type_of
 from slopewise._compile.emit import KernelEmitter
 from slopewise._compile.interrupts import LONG, PERIOD, write_watch
 from slopewise._compile.jit import ENTRY
@@ -33,6 +33,7 @@ from slopewise._compile.steps import (
     Words,
     innermost,
 )
+from slopewise._compile.writer import Writer
 
 IN_PLACE = 400  # terms of a kernel that is written in place
 SHORT = 8  # points of one in a loop that is, whatever memory it touches
@@ -51,7 +52,7 @@ class Assembler:
         self.clocks: dict[int, int] = {}  # the place of each timed step's counter; 0: the whole
         self.slots = slots
         self.calls = calls
-        self.b = Builder(
+        self.b = Writer(
             module, ENTRY,
             [("ptr", "table"), ("ptr", "arena"), ("ptr noalias", "status"), ("ptr", "outside"),
              ("ptr", "routines")],
@@ -209,7 +210,7 @@ class Assembler:
                 names[home.number] = f"%p{len(names)}"
             return names[home.number]
 
-        inside = Builder(self.module, "", [])
+        inside = Writer(self.module, "", [])
         counters = {axis: f"%c{i}" for i, axis in enumerate(self.counters)}
         KernelEmitter(inside, kernel, address, counters, "%number").emit()
         parameters = [f"ptr %p{i}" for i in range(len(names))]
@@ -340,7 +341,7 @@ class Assembler:
         """
         b, pointers, handed, counters = self.b, self.pointers, self.handed, self.counters
         name = f"part_{self.count}"
-        self.b = Builder(
+        self.b = Writer(
             self.module, name, [("ptr", "context"), ("i64", "part"), ("i64", "slot")],
             linkage="internal", attributes="nounwind",
         )  # fmt: skip
@@ -376,7 +377,7 @@ class Assembler:
         """Write once how parts are run: by what the threads offer, or else one by one here."""
         if "spread" in self.module.functions:
             return
-        b = Builder(
+        b = Writer(
             self.module, "spread",
             [("ptr", "routines"), ("ptr", "function"), ("ptr", "context"), ("i64", "count")],
             linkage="internal",

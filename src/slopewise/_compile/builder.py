@@ -697,9 +697,3 @@ class Builder:
         if low is not None:
             x = self.maximum(x, low)
         return x if high is None else self.minimum(x, high)
-
-    def call(self, name: str, *operands: Operand) -> Register:
-        """Apply a mathematical function of `math` by its name."""
-        from slopewise._compile.math import apply
-
-        return apply(self, name, operands)

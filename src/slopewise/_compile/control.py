@@ -7,18 +7,16 @@ computed counts as known outside. It is separate from `schedule`, which decides 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from slopewise._compile.joining import Joiner
 from slopewise._compile.loops import Axis, Buffer, Index, walk
 from slopewise._compile.steps import Branch, Kernel, Loop, Store, reads_same_element
 from slopewise._core.aval import Aval
 from slopewise._transform.expression import Expression, read_graph
 
-if TYPE_CHECKING:
-    from slopewise._compile.schedule import Scheduler
 
-
-def schedule_control(scheduler: Scheduler, expression: Expression, outs: list[Buffer]) -> None:
+def schedule_control(scheduler: Joiner, expression: Expression, outs: list[Buffer]) -> None:
     """Schedule a loop or a branch over subgraphs; the results lie in `outs`."""
     name = expression.name
     if name == "checkpoint":
@@ -36,7 +34,7 @@ def schedule_control(scheduler: Scheduler, expression: Expression, outs: list[Bu
 
 
 def _fresh_input(
-    scheduler: Scheduler, shape: tuple[int, ...], dtype: Any, buffer: Buffer
+    scheduler: Joiner, shape: tuple[int, ...], dtype: Any, buffer: Buffer
 ) -> Expression:
     """Return an expression that stands for a buffer inside a subgraph."""
     made = scheduler.table.input(-1 - scheduler.table.count, Aval(shape, dtype))
@@ -44,14 +42,14 @@ def _fresh_input(
     return made
 
 
-def _inputs_of_body(scheduler: Scheduler, operands: Sequence[Expression]) -> None:
+def _inputs_of_body(scheduler: Joiner, operands: Sequence[Expression]) -> None:
     """Compute what a loop reads from outside before the loop."""
     for operand in operands:
         if operand.number not in scheduler.reader.placed and operand.data is None:
             scheduler.place(operand)
 
 
-def _hand_over(scheduler: Scheduler, results: Sequence[Buffer], carries: Sequence[Buffer]) -> None:
+def _hand_over(scheduler: Joiner, results: Sequence[Buffer], carries: Sequence[Buffer]) -> None:
     """Let the results of a body become the next carries, in their memory where that is safe.
 
     It is safe where the old carry is not read any more once the new one is written, or is
@@ -77,7 +75,7 @@ def _hand_over(scheduler: Scheduler, results: Sequence[Buffer], carries: Sequenc
         scheduler.copy(made, carry)
 
 
-def _update_in_place(scheduler: Scheduler, made: Buffer, carry: Buffer) -> bool:
+def _update_in_place(scheduler: Joiner, made: Buffer, carry: Buffer) -> bool:
     """Write single places of a carry into it, instead of into a copy, where that is safe.
 
     It is safe where nothing reads the old carry after the copy, but for the update itself at
@@ -112,7 +110,7 @@ def _update_in_place(scheduler: Scheduler, made: Buffer, carry: Buffer) -> bool:
     return True
 
 
-def _scan(scheduler: Scheduler, expression: Expression, outs: list[Buffer]) -> None:
+def _scan(scheduler: Joiner, expression: Expression, outs: list[Buffer]) -> None:
     """Schedule a loop of known length; slices of the inputs are read, and of the ys written."""
     params = expression.params
     consts, count, length = params["consts"], params["carries"], params["length"]
@@ -152,7 +150,7 @@ def _scan(scheduler: Scheduler, expression: Expression, outs: list[Buffer]) -> N
 
 
 def _hoist(
-    scheduler: Scheduler, body: list[Any], axis: Axis | None, checks: Sequence[Any] = ()
+    scheduler: Joiner, body: list[Any], axis: Axis | None, checks: Sequence[Any] = ()
 ) -> None:
     """Move kernels that compute the same in each round in front of the loop."""
     changing: dict[int, int] = {}
@@ -178,7 +176,7 @@ def _hoist(
         scheduler.add(step)
 
 
-def _forget(scheduler: Scheduler, before: set[int]) -> None:
+def _forget(scheduler: Joiner, before: set[int]) -> None:
     """Drop what was computed inside a body: outside, it has no value."""
     for number in list(scheduler.reader.placed):
         if number not in before:
@@ -186,9 +184,7 @@ def _forget(scheduler: Scheduler, before: set[int]) -> None:
     scheduler.reader.known.clear()
 
 
-def _slice_copy(
-    inner: Scheduler, source: Buffer, target: Buffer, step: Index, outward: bool
-) -> None:
+def _slice_copy(inner: Joiner, source: Buffer, target: Buffer, step: Index, outward: bool) -> None:
     """Copy the slice at a loop's step out of (or into) a stack of slices."""
     small = source if outward else target
     axes = inner.pool.domain(tuple(n for n in small.shape if n != 1))
@@ -201,7 +197,7 @@ def _slice_copy(
     inner.join(axes, store, None)
 
 
-def _while(scheduler: Scheduler, expression: Expression, outs: list[Buffer]) -> None:
+def _while(scheduler: Joiner, expression: Expression, outs: list[Buffer]) -> None:
     """Schedule a loop with a test, which is computed before each round."""
     params = expression.params
     count, tests = params["carries"], params["test_consts"]
@@ -227,7 +223,7 @@ def _while(scheduler: Scheduler, expression: Expression, outs: list[Buffer]) -> 
     scheduler.add(Loop(inner.steps, None, condition, checker.steps))
 
 
-def _cond(scheduler: Scheduler, expression: Expression, outs: list[Buffer]) -> None:
+def _cond(scheduler: Joiner, expression: Expression, outs: list[Buffer]) -> None:
     """Schedule a branch; both sides write to the same buffers."""
     predicate, *operands = expression.operands
     _inputs_of_body(scheduler, operands)

@@ -7,6 +7,7 @@ separate from what is scheduled, which need not know how kernels grow.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from slopewise._compile.loops import Axis, Buffer, Index, Pool, walk
@@ -32,6 +33,18 @@ class Joiner:
 
     def call(self, expression: Expression, outs: list[Buffer]) -> None:
         """Schedule a routine outside."""
+        raise NotImplementedError
+
+    def run(self, outputs: Sequence[Expression]) -> list[Buffer]:
+        """Schedule everything that the outputs need; return a buffer for each."""
+        raise NotImplementedError
+
+    def nest(self) -> Joiner:
+        """Return a scheduler for the inside of a loop or a branch."""
+        raise NotImplementedError
+
+    def compute_into(self, expression: Expression, buffer: Buffer) -> None:
+        """Compute an expression that came up only now, and copy it to a buffer."""
         raise NotImplementedError
 
     def add(self, step: Any) -> int:

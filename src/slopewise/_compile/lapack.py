@@ -22,12 +22,12 @@ from slopewise._compile.builder import (
     FLOAT64,
     INT32,
     INT64,
-    Builder,
     Module,
     Register,
     type_of,
 )
 from slopewise._compile.steps import Direct
+from slopewise._compile.writer import Writer
 
 _DOUBLE = type_of(FLOAT64)
 _BLOCK = 64  # columns that LAPACK's blocked algorithms take at once, at most
@@ -43,7 +43,7 @@ class _Routine:
         )
         parameters = [("ptr", p[1:]) for p in (*self.x, *self.y, *self.w)]
         parameters += [("ptr", "routines"), ("ptr", "status"), ("i64", "number")]
-        self.b = Builder(
+        self.b = Writer(
             module, name, parameters, linkage="internal", attributes="noinline nounwind"
         )
         self.step = step

@@ -23,7 +23,7 @@ from slopewise._core.state import changes, state
 from slopewise._core.trace import Graph
 from slopewise._core.tree import flatten, unflatten
 from slopewise._core.value import Value, new_value
-from slopewise._front.entering import link
+from slopewise._front.entering import enter, link
 from slopewise._front.history import record_history
 from slopewise._front.operands import read_native
 from slopewise._front.plan import Plan
@@ -175,7 +175,7 @@ class Compiled:
             plan.used = self._clock.value
             eager = plan.differentiable and (plan.history is None or out is not None)
             if plan.pure and not plan.differentiable:
-                plan.enter(roots, self._slow, self._plans, self._clock)
+                enter(plan, roots, self._slow, self._plans, self._clock)
             self._link()
             results: list[Any] = []
             targets: Any = None

@@ -9,16 +9,53 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from slopewise._core.tree import flatten
-
-if TYPE_CHECKING:
-    from slopewise._front.plan import Plan
+from slopewise._front.plan import Plan
+from slopewise._front.watch import list_watches, same_watches
 
 _LEAF = flatten(0)[1]
+
+
+def enter(
+    plan: Plan, roots: Sequence[Any], fallback: Callable[..., Any], siblings: Sequence[Plan],
+    clock: Any,
+) -> None:  # fmt: skip
+    """Arm a plan's entry, a builtin function that makes such a call as this one.
+
+    Whatever it does not take it passes on. It is made at the second call, if it can be. Where a
+    sibling shows that the gradient mode makes no difference, it is taken in either mode.
+    """
+    plan.calls += 1
+    if plan.entry is False or plan.calls < 2:
+        return
+    epoch = plan.epoch if plan.reach.counts() else None
+    others = [p for p in siblings if p.key[2] != plan.key[2]]
+    exact = plan.reach.exact and not others
+    if exact and plan.exact and plan.entry and plan.entry.arm_again(epoch):
+        return
+    watches = list_watches(plan.reach, roots)
+    if plan.entry is None:
+        plan.entry = watches is not None and make_entry(plan, fallback, clock)
+    if watches is None or not plan.entry:
+        return
+    modes = not any(_agree(plan, other, roots, watches) for other in others)
+    plan.entry.arm(watches, epoch, modes)
+    plan.exact = exact
+
+
+def _agree(plan: Plan, other: Plan, roots: Sequence[Any], watches: Sequence[Any]) -> bool:
+    """Return whether a trace in the other gradient mode gave the same program."""
+    if (plan.key[:2], plan.key[3]) != (other.key[:2], other.key[3]) or not other.entry:
+        return False
+    if not other.fits(roots, plan.epoch) or other.reach.counts() != plan.reach.counts():
+        return False
+    if not same_watches(watches, list_watches(other.reach, roots)):
+        return False
+    return plan.entry.runs_as(other.entry)
 
 
 def make_entry(plan: Plan, fallback: Callable[..., Any], clock: Any) -> Any:

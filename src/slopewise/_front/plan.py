@@ -10,16 +10,14 @@ from __future__ import annotations
 
 import sys
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from slopewise._core.source import explain
 from slopewise._core.value import new_value
-from slopewise._front.entering import make_entry
 from slopewise._front.reach import Place, Reach
-from slopewise._front.watch import list_watches, same_watches
 from slopewise.errors import UsageError
 
 Source = tuple[str, Any]
@@ -133,48 +131,10 @@ class Plan:
         self.epoch = epoch
         return None
 
-    # --- entering it without Python ---
-
-    def enter(
-        self, roots: Sequence[Any], fallback: Callable[..., Any], siblings: Sequence[Plan],
-        clock: Any,
-    ) -> None:  # fmt: skip
-        """Arm the entry, a builtin function that makes such a call as this one.
-
-        Whatever it does not take it passes on. It is made at the second call, if it can be. Where a
-        sibling shows that the gradient mode makes no difference, it is taken in either mode.
-        """
-        self.calls += 1
-        if self.entry is False or self.calls < 2:
-            return
-        epoch = self.epoch if self.reach.counts() else None
-        others = [p for p in siblings if p.key[2] != self.key[2]]
-        exact = self.reach.exact and not others
-        if exact and self.exact and self.entry and self.entry.arm_again(epoch):
-            return
-        watches = list_watches(self.reach, roots)
-        if self.entry is None:
-            self.entry = watches is not None and make_entry(self, fallback, clock)
-        if watches is None or not self.entry:
-            return
-        modes = not any(self._agrees(other, roots, watches) for other in others)
-        self.entry.arm(watches, epoch, modes)
-        self.exact = exact
-
     @property
     def stamp(self) -> int:
         """The clock of the function at the latest call."""
         return max(self.used, self.entry.stamp) if self.entry else self.used
-
-    def _agrees(self, other: Plan, roots: Sequence[Any], watches: Sequence[Any]) -> bool:
-        """Return whether a trace in the other gradient mode gave the same program."""
-        if (self.key[:2], self.key[3]) != (other.key[:2], other.key[3]) or not other.entry:
-            return False
-        if not other.fits(roots, self.epoch) or other.reach.counts() != self.reach.counts():
-            return False
-        if not same_watches(watches, list_watches(other.reach, roots)):
-            return False
-        return self.entry.runs_as(other.entry)
 
     # --- running it ---
 

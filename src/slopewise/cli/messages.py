@@ -371,7 +371,7 @@ def say_notice(id: str, lang: str, values: dict[str, Any]) -> str:
     '열 `unit`: 값이 하나뿐이라 제외했습니다'
     """
     if id == "gradient_health":
-        from slopewise.health.watch import speak_notice
+        from slopewise.health.telling import speak_notice
 
         values = speak_notice(values, lang)
     if lang == "ko":

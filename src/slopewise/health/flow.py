@@ -7,15 +7,14 @@ is left blank. It is separate because the report and the watch itself draw it.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 import numpy as np
 
 from slopewise.drawing.settings import PALETTE
 from slopewise.explain.accounts import Words, say_in
-
-if TYPE_CHECKING:
-    from slopewise.health.watch import Watch
+from slopewise.health.telling import tell_layer
 
 LABELS: Words = {
     "step": ("step", "단계"),
@@ -32,8 +31,20 @@ LEAST = 1e-12
 """Sizes below this share of the largest look alike."""
 
 
+class Watched(Protocol):
+    """What is drawn of a watch."""
+
+    names: list[str]
+    letters: list[str]
+
+    @property
+    def looks(self) -> Sequence[Any]:
+        """One after the other, each with gradients and ratios."""
+        ...
+
+
 def draw_flow(
-    figure: Any, watch: Watch, lang: str, font: Any = None, colours: Any = PALETTE
+    figure: Any, watch: Watched, lang: str, font: Any = None, colours: Any = PALETTE
 ) -> None:
     """Draw a watch on an empty figure.
 
@@ -49,8 +60,6 @@ def draw_flow(
         Of the bars.
     """
     from matplotlib.colors import LogNorm
-
-    from slopewise.health.watch import tell_layer
 
     given: dict[str, Any] = {} if font is None else {"fontproperties": font}
     looks = watch.looks
@@ -94,7 +103,7 @@ def _find_edges(steps: Any) -> Any:
     return np.concatenate([[steps[0]], middles, [steps[-1]]])
 
 
-def _draw_bars(axes: Any, watch: Watch, lang: str, given: Any, colours: Any) -> None:
+def _draw_bars(axes: Any, watch: Watched, lang: str, given: Any, colours: Any) -> None:
     """Draw the logarithm of each layer's last factor; the axis names the factor itself."""
     ratios = watch.looks[-1].ratios if watch.looks else ()
     for number, letter in enumerate("MANR"):

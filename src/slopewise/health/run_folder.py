@@ -17,8 +17,8 @@ from slopewise._core.quiet import hush, restore
 from slopewise.health.examination import Examination
 from slopewise.health.framework import Own
 from slopewise.health.readings import read
+from slopewise.health.telling import tell_layer
 from slopewise.health.training import measure_numbers, name_layers
-from slopewise.health.watch import tell_layer
 from slopewise.train.encoding import Applied
 from slopewise.train.faults import Fault
 from slopewise.train.networks import build_model

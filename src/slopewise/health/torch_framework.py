@@ -17,6 +17,8 @@ import torch  # pyright: ignore[reportMissingImports]  (an optional peer)
 
 from slopewise.errors import UsageError
 from slopewise.health.record import Record
+from slopewise.health.torch_arrays import read_tensor
+from slopewise.health.torch_probe import record_torch_batch
 
 
 class Torch:
@@ -87,23 +89,7 @@ class Torch:
         full: bool = True,
     ) -> Record:  # fmt: skip
         """Run one batch and return what happened."""
-        from slopewise.health.torch_probe import record_torch_batch
-
         return record_torch_batch(model, loss_fn, x, y, trials, full)
-
-
-def read_tensor(tensor: Any) -> np.ndarray:
-    """Return a copy of a tensor's numbers; half precision as float32.
-
-    Examples
-    --------
-    >>> read_tensor(torch.ones(2, dtype=torch.bfloat16)).tolist()
-    [1.0, 1.0]
-    """
-    plain = tensor.detach().cpu()
-    if plain.dtype in (torch.bfloat16, torch.float16):
-        plain = plain.float()
-    return np.array(plain.resolve_conj().resolve_neg().to_dense().numpy())
 
 
 def _convert(value: Any) -> Any:

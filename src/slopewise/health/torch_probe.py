@@ -21,7 +21,7 @@ from slopewise.errors import UsageError
 from slopewise.health.heads import make_trials, name_last
 from slopewise.health.record import Call, Record
 from slopewise.health.slopes import find_known_slope
-from slopewise.health.torch_framework import read_tensor
+from slopewise.health.torch_arrays import copy_numbers, look_at, read_floats, read_tensor
 
 _KINDS: list[tuple[str, tuple[str, ...]]] = [
     ("weights", ("Linear", "Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d",
@@ -228,7 +228,7 @@ class _Watch:
     def __init__(self, model: Any, full: bool = True) -> None:
         self.model = model
         self.full = full
-        self.read = _read if full else _copy
+        self.read = read_floats if full else copy_numbers
         self.arrays: dict[tuple[int, int], tuple[Any, Any]] = {}
         self.calls: list[Call] = []
         self.modules: list[Any] = []
@@ -331,7 +331,7 @@ class _Watch:
         if logits is None:
             raise UsageError("health: the model's output has no tensor of numbers in it.")
         self.ended = True
-        end = Call("output", "block", "", x=_read(logits))
+        end = Call("output", "block", "", x=read_floats(logits))
         if logits.requires_grad:
             logits.register_hook(lambda g: self._keep(end, "grad_x", g))
         with _lend_gradients(self.model, loss) as gradients:
@@ -340,13 +340,13 @@ class _Watch:
         for call, module in zip(self.calls, self.modules, strict=True):
             self._read_parameters(call, module, found)
         calls = self._link(given, logits, end)
-        taken = _read(x) if self.full else _view(x)
-        return Record(calls, float(loss.detach()), end.x, end.grad_x, taken, _read(y))
+        taken = read_floats(x) if self.full else look_at(x)
+        return Record(calls, float(loss.detach()), end.x, end.grad_x, taken, read_floats(y))
 
     def _read_parameters(self, call: Call, module: Any, found: dict[int, Any]) -> None:
         """Fill in parameters, their gradients, and an activation's slope."""
         turned = call.type.startswith("ConvTranspose")
-        weigh = _read if self.full else _view
+        weigh = read_floats if self.full else look_at
         own = dict(module.named_parameters()) if not _is_parametrized(module) else {}
         if _is_parametrized(module):
             call.kind = next((k for k, names in _KINDS if call.type in names), "block")
@@ -468,7 +468,7 @@ def _find_slope(module: Any, x: Any, like: Any) -> Any:
     with torch.enable_grad():
         at = torch.as_tensor(x).to(like.device, like.dtype).requires_grad_()
         out = type(module).forward(module, at.clone())
-        return _read(torch.autograd.grad(out.sum(), at)[0])
+        return read_floats(torch.autograd.grad(out.sum(), at)[0])
 
 
 def _find_chain_slope(chain: list[Any], like: Any) -> Any:
@@ -482,7 +482,7 @@ def _find_chain_slope(chain: list[Any], like: Any) -> Any:
             back = back if isinstance(back, tuple) else (back,)
             places = [i for i, (n, _) in enumerate(node.next_functions) if n is not None]
             slope = back[places[0]]
-        return _read(slope)
+        return read_floats(slope)
     return None
 
 
@@ -519,31 +519,6 @@ def _lend_gradients(model: Any, loss: Any) -> Iterator[Callable[[], dict[int, An
             p.grad = grad
         for hooks, put in zip(acting, aside, strict=True):
             hooks.update(put)
-
-
-def _read(tensor: Any) -> np.ndarray:
-    """Return a copy of a tensor's numbers, floats in float64."""
-    if not tensor.is_floating_point():
-        return read_tensor(tensor)
-    if _is_plain(tensor):
-        return np.array(tensor.detach().numpy(), np.float64)
-    return tensor.detach().to_dense().to("cpu", torch.float64, copy=True).numpy()
-
-
-def _copy(tensor: Any) -> np.ndarray:
-    """Return a copy of a tensor's numbers in their own dtype, where NumPy has it."""
-    return tensor.detach().numpy().copy() if _is_plain(tensor) else _read(tensor)
-
-
-def _view(tensor: Any) -> np.ndarray:
-    """Return a tensor's own numbers, where NumPy can look at them."""
-    return tensor.detach().numpy() if _is_plain(tensor) else _read(tensor)
-
-
-def _is_plain(tensor: Any) -> bool:
-    """Return whether NumPy can look at a tensor's memory."""
-    plain = tensor.dtype in (torch.float32, torch.float64) and tensor.layout is torch.strided
-    return plain and tensor.device.type == "cpu"
 
 
 def _turn(array: np.ndarray, turned: bool) -> np.ndarray:

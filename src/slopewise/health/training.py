@@ -19,7 +19,8 @@ from slopewise import nn
 from slopewise._core.quiet import hush, restore
 from slopewise.health.framework import Own
 from slopewise.health.readings import read
-from slopewise.health.watch import Watch, speak_notice
+from slopewise.health.telling import speak_notice
+from slopewise.health.watch import Watch
 from slopewise.health.watching import FREE, ROWS, SHARE
 from slopewise.train.architecture import Architecture
 from slopewise.train.faults import Notice

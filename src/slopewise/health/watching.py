@@ -17,7 +17,8 @@ from slopewise.explain.requests import check_lang, check_range
 from slopewise.health.finding import Finding
 from slopewise.health.framework import find_framework
 from slopewise.health.readings import Inputs, read
-from slopewise.health.watch import Watch, say_finding
+from slopewise.health.telling import say_finding
+from slopewise.health.watch import Watch
 
 SHARE = 0.02
 """Of the time of training that looks may take where no number of steps is given."""

@@ -7,7 +7,8 @@ page's. It is separate because it is the one picture that gradient health draws.
 from markupsafe import Markup
 
 from slopewise.health.flow import draw_flow
-from slopewise.health.watch import WATCHED, Watch
+from slopewise.health.telling import WATCHED
+from slopewise.health.watch import Watch
 from slopewise.report.canvas import SERIES, make_figure, own_settings, render_figure
 from slopewise.report.pen import Pen
 

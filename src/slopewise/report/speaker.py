@@ -8,7 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from slopewise.health.watch import speak_notice
+from slopewise.health.telling import speak_notice
 from slopewise.report.cells import clean_text, mark_text, mark_value
 from slopewise.report.digits import format_count, format_number, format_percent
 from slopewise.report.messages import MESSAGES, say
