@@ -7,6 +7,7 @@ whether the call became one operation.
 from __future__ import annotations
 
 import copy
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -237,3 +238,134 @@ def test_another_model_with_the_same_function() -> None:
         model(x).square().mean().backward()
         for p, g in zip(model.parameters(), found, strict=True):
             np.testing.assert_allclose(g, np.asarray(p.grad), rtol=1e-4, atol=1e-6)
+
+
+# --- what a first version got wrong ---------------------------------------------------------------
+
+
+def test_a_result_that_is_not_used_has_no_say() -> None:
+    w = sw.tensor([40.0, 60.0], requires_grad=True)
+
+    def f() -> Any:
+        loss = (w * w).sum() / 10
+        return loss, sw.exp(loss)  # which is infinite
+
+    sw.compile(f)()[0].backward()
+    np.testing.assert_allclose(np.asarray(w.grad), [8.0, 12.0])
+
+
+def test_a_branch_that_is_not_selected_outside_gives_zero() -> None:
+    w = sw.tensor([0.0, 100.0, 1.0], requires_grad=True)
+    y = sw.compile(lambda: sw.exp(w))()
+    sw.where(y < 50, y, 0.0).sum().backward()
+    np.testing.assert_allclose(np.asarray(w.grad), [1.0, 0.0, np.e], rtol=1e-6)
+
+
+def test_a_parameter_of_another_result_gets_no_gradient() -> None:
+    w, v = (sw.tensor([1.0, 2.0], requires_grad=True) for _ in range(2))
+    f = sw.compile(lambda: ((w * w).sum(), (v * v).sum()))
+    f()[0].backward()
+    assert v.grad is None and w.grad is not None
+    with pytest.raises(GradientError):
+        sw.autograd.grad(f()[0], v)
+
+
+def test_hooks_inside_of_the_function_are_called() -> None:
+    w = sw.tensor([1.0, 2.0, 3.0], requires_grad=True)
+
+    def f() -> Any:
+        a = w * w
+        a.register_hook(lambda g: sw.clamp(g, -0.1, 0.1))
+        return (a * w).sum()
+
+    sw.compile(f)().backward()
+    np.testing.assert_allclose(np.asarray(w.grad), [1.2, 4.4, 9.6], rtol=1e-6)
+
+    def kept() -> Any:
+        y = w * 2
+        y.retain_grad()
+        return y
+
+    result = sw.compile(kept)()
+    result.sum().backward()
+    np.testing.assert_array_equal(np.asarray(result.grad), [1.0, 1.0, 1.0])
+
+
+def test_results_share_memory_as_in_eager_code() -> None:
+    w = sw.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    same, _ = sw.compile(lambda: (w.detach(), w * 2))()
+    same.add_(1.0)
+    np.testing.assert_array_equal(np.asarray(w.detach()), [2.0, 3.0, 4.0])
+
+    def views() -> Any:
+        y = w * 2
+        return y, y.reshape(3, 1)
+
+    a, b = sw.compile(views)()
+    a.add_(1.0)
+    np.testing.assert_array_equal(np.asarray(b.detach())[:, 0], np.asarray(a.detach()))
+    a, b = sw.compile(lambda: (w * 2,) * 2)()
+    assert a is b
+
+
+def test_a_result_may_be_changed_in_place() -> None:
+    w = sw.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    f = sw.compile(lambda x: (w * x).sum())
+    total = f(sw.ones(3))
+    total += f(sw.ones(3) * 2)
+    total.backward()
+    np.testing.assert_array_equal(np.asarray(w.grad), [3.0, 3.0, 3.0])
+
+
+def test_what_the_way_back_does_not_read_may_change() -> None:
+    w, b = (sw.tensor([1.0, 2.0], requires_grad=True) for _ in range(2))
+    y = sw.compile(lambda: (w * 2 + b).sum())()
+    with sw.no_grad():
+        b.add_(1.0)
+    y.backward()
+    np.testing.assert_array_equal(np.asarray(b.grad), [1.0, 1.0])
+    model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
+    compiled, x = sw.compile(model), sw.randn(5, 3)
+    model.eval()
+    y = compiled(x)
+    assert is_recorded(y)
+    model.train()
+    compiled(x)  # which moves the running statistics
+    y.sum().backward()
+
+
+def test_results_are_walked_back_one_after_the_other() -> None:
+    first, second = nn.Linear(3, 1), nn.Linear(3, 1)
+    a, b = sw.compile(lambda x: (first(x).sum(), second(x).sum()))(sw.ones(2, 3))
+    a.backward()
+    b.backward()
+    with pytest.raises(GradientError, match="retain_graph"):
+        b.backward()
+    w = sw.ones(3, requires_grad=True)
+    total = sw.compile(lambda: w.sum())()  # nothing is kept, as in eager code
+    total.backward()
+    total.backward()
+    np.testing.assert_array_equal(np.asarray(w.grad), [2.0, 2.0, 2.0])
+
+
+def test_a_call_while_another_thread_traces() -> None:
+    w = sw.tensor(np.eye(40, dtype=np.float32), requires_grad=True)
+    tracing, going = threading.Event(), threading.Event()
+
+    def f(x: Any) -> Any:
+        if x.shape[0] == 3:
+            tracing.set()
+            going.wait(0.5)
+        return (x @ w).sum()
+
+    compiled = sw.compile(f)
+    wide, narrow = sw.ones(40, 40), sw.ones(3, 40)
+    compiled(wide).backward()
+    w.grad = None
+    other = threading.Thread(target=lambda: compiled(narrow))
+    other.start()
+    tracing.wait()
+    compiled(wide).backward()
+    going.set()
+    other.join()
+    np.testing.assert_array_equal(np.asarray(w.grad), np.full((40, 40), 40.0))

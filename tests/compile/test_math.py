@@ -91,6 +91,7 @@ UNARY: list[tuple[str, Reference, float, list[tuple[float, float]]]] = [
     ("logistic_density", lambda x: _sigmoid(x) * _sigmoid(-x), 1, [(-745, 745), (-4, 4)]),
     ("softplus", lambda x: mp.log1p(mp.exp(x)), 1, [(-745, 745), (-40, 40), (-2, 2)]),
     ("logsigmoid", lambda x: -mp.log1p(mp.exp(-x)), 1, [(-745, 745), (-40, 40), (-2, 2)]),
+    ("silu", lambda x: x * _sigmoid(x), 2, [(-745, 745), (-752, -700), (-110, -85), (-4, 4)]),
     ("silu_slope", lambda x: _sigmoid(x) * (1 + x * _sigmoid(-x)), 2, [(-745, 745), (-4, 4)]),
     ("rsqrt_slope", lambda x: -1 / (2 * x * mp.sqrt(x)), 1, [(0, 1e200), (0, 4)]),
     ("erf", mp.erf, 1, [(-6, 6), (-0.6, 0.6), (-1e-5, 1e-5)]),

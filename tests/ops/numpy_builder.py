@@ -32,6 +32,7 @@ FUNCTIONS: dict[str, Any] = {
     "rsqrt_slope": lambda x: -0.5 * x**-1.5, "pow_base_slope": lambda x, y: y * x ** (y - 1),
     "pow_exponent_slope": lambda x, y: x**y * np.log(x),
     "sech_squared": lambda x: 1 / np.cosh(x) ** 2,
+    "silu": lambda x: np.where(x == -np.inf, -0.0, x * sp.expit(x)),
     "silu_slope": lambda x: sp.expit(x) * (1 + x * sp.expit(-x)),
     "lgamma": sp.gammaln, "digamma": sp.digamma,
     "remainder": np.remainder,

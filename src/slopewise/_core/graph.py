@@ -324,6 +324,7 @@ def record(
     params: dict[str, Any],
     out: Any,
     result: Value | None,
+    kind: type[Node] = Node,
 ) -> Node:
     """Make the node of an eager operation, keeping only what the derivative reads."""
     shape: tuple[int, ...] = () if result is None else out.shape
@@ -366,7 +367,7 @@ def record(
             kept.append(array)
         else:
             kept.append(Aval(array.shape, array.dtype) if edges[i] is None else None)
-    node = Node(primitive, tuple(edges), tuple(kept), None, params, shape, dtype)
+    node = kind(primitive, tuple(edges), tuple(kept), None, params, shape, dtype)
     node.light = not heavy and not primitive.keeps_out
     if primitive.keeps_out:
         node.out = out
@@ -401,14 +402,16 @@ def wrap_outputs(
     params: dict[str, Any],
     outs: tuple[Any, ...],
     tracked: bool,
+    kind: type[Node] = Node,
 ) -> tuple[Any, ...]:
+    """Return Values of the outputs of an operation, recorded if it is tracked."""
     outs = tuple(_asarray(out) for out in outs)
     results = tuple(new_value(out, None, False) for out in outs)
     if primitive.quiet:
         for result in results:
             _share_storage(result, operands)
     if tracked and primitive.differentiable:
-        parent = record(primitive, operands, arrays, params, outs, None)
+        parent = record(primitive, operands, arrays, params, outs, None, kind)
         if not primitive.keeps_out:
             parent.out = tuple(Aval(out.shape, out.dtype) for out in outs)
         else:

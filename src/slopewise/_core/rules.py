@@ -99,11 +99,14 @@ class Higher(Derivative):
     """For primitives that hold functions or subgraphs: the rules receive the node itself.
 
     `pull(node, out_bar)` returns one cotangent per operand; `push(node, tangents)` the tangent.
+    With `masking` the pull also takes whether a cotangent may be 0 because `where` selected the
+    other branch.
     """
 
     pull: Rule
     push: Rule
-    keep_out: bool = field(init=False, default=True)
+    keep_out: bool = True
+    masking: bool = False
 
 
 class Lowering:

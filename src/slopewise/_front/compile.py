@@ -190,7 +190,8 @@ class Compiled:
         if plan.pure:  # other threads need not wait
             results = plan.run(leaves, roots, targets, gathered)
         if plan.history is not None:
-            plan.history.attach(plan, *gathered, results)
+            with _tracing:  # which makes tensors abstract, also in another thread
+                plan.history.attach(plan, *gathered, results)
         if out is not None:
             return out
         return unflatten(plan.structure, _present(plan, results, leaves))
@@ -530,8 +531,10 @@ def compile(function: Any = None, *, cache: int = 8) -> Any:
     A result that the caller may differentiate (a forward pass alone, with gradients recorded) has
     the whole call as its history: `backward()` runs it back as machine code, too, and computes the
     forward pass again. One step that does all is faster: put `backward()` inside, where that is
-    possible. Where a call cannot be one operation (tensors that it reads share memory or have a
-    history themselves, or it changes what the way back needs), it runs eagerly.
+    possible. Where a call cannot be one operation (tensors that it reads share memory, or have a
+    history or hooks; a result looks at another one's memory; it changes what the way back needs),
+    it runs eagerly. What is computed outside meets plain numbers: the logarithm of a compiled
+    softmax is not recognised as one formula.
 
     Parameters
     ----------

@@ -53,15 +53,18 @@ class Replay:
         arrived = iter(walk_forward(live, seeds, attached=True))
         return [next(arrived) if d else None for d in depends]
 
-    def pull(self, bars: Sequence[Any]) -> list[Any]:
-        """Return the cotangent of each input (None: zero) for cotangents of the outputs."""
+    def pull(self, bars: Sequence[Any], masked: bool = False) -> list[Any]:
+        """Return the cotangent of each input (None: zero) for cotangents of the outputs.
+
+        `masked` says that these may be 0 because `where` selected another branch.
+        """
         heads = [
             (o._edge, b)
             for o, b, d in zip(self.outputs, bars, self.depends, strict=True)
             if b is not None and d
         ]
         targets = {e for e, m in zip(self.edges, self.moving, strict=True) if m}
-        found = walk_back(heads, targets, attached=True, retain=True)
+        found = walk_back(heads, targets, attached=True, retain=True, masked=masked)
         return [found.get(e) for e in self.edges]
 
     def read_by(self, heads: Iterable[Any], steady: set[Edge]) -> list[Edge]:

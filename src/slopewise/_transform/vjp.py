@@ -224,7 +224,7 @@ def pull_zero(node: Node, rule: Zero, out_bar: Any, attached: bool, masked: bool
 
 
 def pull_higher(node: Node, rule: Higher, out_bar: Any, attached: bool, masked: bool) -> Bars:
-    bars = rule.pull(node, out_bar)
+    bars = rule.pull(node, out_bar, masked) if rule.masking else rule.pull(node, out_bar)
     if attached:
         return bars
     # Copied, since a user's rule may give one array to several operands.

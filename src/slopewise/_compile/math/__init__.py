@@ -43,7 +43,7 @@ _INLINE: dict[str, Emitter] = {
     "log10": logarithm.log10, "log1p": logarithm.log1p, "sigmoid": logistic.sigmoid,
     "logistic_density": logistic.logistic_density, "softplus": logistic.softplus,
     "logsigmoid": logistic.logsigmoid, "tanh": logistic.tanh,
-    "sech_squared": logistic.sech_squared,
+    "sech_squared": logistic.sech_squared, "silu": logistic.silu,
 }  # fmt: skip
 # Long ones with a float32 form of their own.
 _OUTLINED: dict[str, Emitter] = {

@@ -108,6 +108,14 @@ def squared(a: Pair) -> Pair:
     return square, fma(2.0 * a[0], a[1], error)
 
 
+def silu(x: Lanes) -> Lanes:
+    """Emit x sigmoid(x), scaled last, so that subnormal results are rounded once."""
+    decay = Decay(abs(x))
+    below = x < 0.0
+    top = select_pair(below, decay.near, (1.0, 0.0))
+    return decay.power.where(below).times(x.at_least(-_limit(x)) * decay.divide(top))
+
+
 def silu_slope(x: Lanes) -> Lanes:
     """Emit the derivative of x sigmoid(x), sigmoid(x) (1 + x sigmoid(-x))."""
     limit = -1.25 * bounds(x)[0]
