@@ -266,7 +266,7 @@ def main() -> None:
     parser.add_argument("--out", default="", help="a file for the rows, as JSON lines")
     options = parser.parse_args()
     if options.sampled:
-        options.mutants, options.healthy = 44, 40
+        options.mutants, options.healthy = 32, 20
     heal = not options.no_cure
     kept = open(options.out, "a") if options.out else None  # noqa: SIM115
 

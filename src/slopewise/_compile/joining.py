@@ -7,6 +7,7 @@ separate from what is scheduled, which need not know how kernels grow.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,7 +17,7 @@ from slopewise._compile.steps import Fold, Kernel, Store
 from slopewise._transform.expression import Expression
 
 
-class Joiner:
+class Joiner(ABC):
     """Lists steps, and joins statements to kernels that are there."""
 
     def __init__(self, pool: Pool, table: Any, reader: Reader | None = None) -> None:
@@ -27,25 +28,25 @@ class Joiner:
         self.steps: list[Any] = []
         self.made: dict[int, int] = {}  # buffer number to the step that writes it
 
+    @abstractmethod
     def place(self, expression: Expression) -> Buffer:
         """Give an expression a buffer, and schedule what fills it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def call(self, expression: Expression, outs: list[Buffer]) -> None:
         """Schedule a routine outside."""
-        raise NotImplementedError
 
+    @abstractmethod
     def run(self, outputs: Sequence[Expression]) -> list[Buffer]:
         """Schedule everything that the outputs need; return a buffer for each."""
-        raise NotImplementedError
 
+    @abstractmethod
     def nest(self) -> Joiner:
         """Return a scheduler for the inside of a loop or a branch."""
-        raise NotImplementedError
 
+    @abstractmethod
     def compute_into(self, expression: Expression, buffer: Buffer) -> None:
         """Compute an expression that came up only now, and copy it to a buffer."""
-        raise NotImplementedError
 
     def add(self, step: Any) -> int:
         """List a step, and return its place."""
