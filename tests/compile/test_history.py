@@ -369,3 +369,23 @@ def test_a_call_while_another_thread_traces() -> None:
     going.set()
     other.join()
     np.testing.assert_array_equal(np.asarray(w.grad), np.full((40, 40), 40.0))
+
+
+def test_a_compiled_model_has_the_attributes_of_the_model() -> None:
+    model = network()
+    compiled = sw.compile(model)
+    assert [id(p) for p in compiled.parameters()] == [id(p) for p in model.parameters()]
+    compiled.eval()
+    assert not model.training and not compiled.training
+    compiled.train()
+    losses = train(compiled, compiled)
+    assert losses[-1] < losses[0]
+    assert compiled.state_dict().keys() == model.state_dict().keys()
+    found = sw.health.examine(
+        compiled, functional.cross_entropy, (sw.randn(32, 5), sw.randint(0, 3, (32,)))
+    )
+    assert [f.type for f in found.readings.factors][:2] == ["Linear", "BatchNorm1d"]
+    with pytest.raises(AttributeError, match="no attribute 'weight'"):
+        sw.compile(lambda x: x).weight  # noqa: B018
+    with pytest.raises(AttributeError):
+        compiled.no_such_thing  # noqa: B018

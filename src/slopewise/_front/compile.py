@@ -131,6 +131,13 @@ class Compiled:
                 plan.entry = None
             self._call_slowly()
 
+    def __getattr__(self, name: str) -> Any:
+        # Parameters, modes and states of a compiled module are those of the module.
+        function = vars(self).get("function")
+        if name.startswith("__") or not hasattr(type(function), "named_parameters"):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return getattr(function, name)
+
     def __getstate__(self) -> dict[str, Any]:
         # What was traced stays here.
         fresh = {
@@ -539,8 +546,8 @@ def compile(function: Any = None, *, cache: int = 8) -> Any:
     Parameters
     ----------
     function : callable, optional
-        A function, a method, a Module, or what a transform returned; left out, a decorator is
-        returned.
+        A function, a method, a Module (whose parameters, modes and states are then those of the
+        result), or what a transform returned; left out, a decorator is returned.
     cache : int
         How many specialisations are kept.
 

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 
 import slopewise as sw
+from slopewise._front.compile import Compiled
 from slopewise.health.probe import as_tensor, record_batch
 from slopewise.health.record import Record
 from slopewise.nn.module import require_module
@@ -68,8 +69,8 @@ class Own:
     """Our own modules."""
 
     def unwrap(self, model: Any) -> Any:
-        """Return the model."""
-        return model
+        """Return the module that a compiled one stands for, or the model itself."""
+        return find_module(model)
 
     @contextmanager
     def keep(self, model: Any, data: Any) -> Iterator[None]:
@@ -137,5 +138,17 @@ def find_framework(model: Any, where: str = "examine") -> Framework:
         from slopewise.health.torch_framework import Torch
 
         return Torch()
-    require_module(model, where)
+    require_module(find_module(model), where)
     return Own()
+
+
+def find_module(model: Any) -> Any:
+    """Return the module of a compiled one, or the model itself.
+
+    Examples
+    --------
+    >>> model = sw.nn.Linear(2, 1)
+    >>> find_module(sw.compile(model)) is model
+    True
+    """
+    return model.function if isinstance(model, Compiled) else model
