@@ -77,8 +77,11 @@ def test_a_training_step_is_the_eager_one(name: str) -> None:
     assert_same_tensors([p.grad for p in eager.parameters()], [p.grad for p in traced.parameters()])
     for p, q in zip(eager.parameters(), traced.parameters(), strict=True):
         for key, kept in first.state.get(p, {}).items():
-            # An element may be the small difference of large ones, so the largest decides.
-            near = 1e-13 * float(np.abs(kept.numpy()).max(initial=0.0))
+            near = 1e-15
+            if name == "rmsprop":
+                # It divides by the root of a difference of nearly equal numbers, and momentum adds
+                # such quotients up: last bits of the gradient count against the largest element.
+                near = 1e-13 * float(np.abs(kept.numpy()).max(initial=0.0))
             np.testing.assert_allclose(
                 kept.numpy(), second.state[q][key].numpy(), rtol=1e-12, atol=near
             )
