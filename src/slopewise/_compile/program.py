@@ -7,7 +7,9 @@ together.
 
 from __future__ import annotations
 
+import bisect
 import ctypes
+import itertools
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -125,16 +127,21 @@ class Executable:
         results: list[Array] = []
         late: list[tuple[Array, Array]] = []
         places = [a.ctypes.data for a in arrays]
-        apart = self._find_apart(arrays, places, out)
-        for buffer, given, alone in zip(self.contents.outputs, out, apart, strict=True):
-            if alone and given is not None:
-                results.append(given)
+        at = dict(zip(map(id, arrays), places, strict=True))
+        written: list[int] = []
+        for buffer, target, place in zip(
+            self.contents.outputs, out, self._find_apart(arrays, places, at, out), strict=True
+        ):
+            if place is not None and target is not None:
+                results.append(target)
+                written.append(place)
                 continue
             fresh = np.empty(buffer.shape, buffer.dtype)
             results.append(fresh)
-            if given is not None:
-                late.append((given, fresh))
-        pointers = [*places, *(a.ctypes.data for a in (*results, *self.contents.constants))]
+            written.append(fresh.ctypes.data)
+            if target is not None:
+                late.append((target, fresh))
+        pointers = [*places, *written, *(a.ctypes.data for a in self.contents.constants)]
         table = (ctypes.c_void_p * max(1, len(pointers)))(*pointers)
         # A call takes an arena of its own, so that threads may call the same code.
         try:
@@ -162,27 +169,40 @@ class Executable:
         return results
 
     def _find_apart(
-        self, arrays: Sequence[Array], places: Sequence[int], out: Sequence[Array | None]
-    ) -> list[bool]:
-        """Return which outputs may be written where they belong: no other array is there."""
-        ends = [place + a.nbytes for place, a in zip(places, arrays, strict=True)]
-        spans = [(low, high, i) for i, (low, high) in enumerate(zip(places, ends, strict=True))]
-        spans = [span for span in spans if span[0] < span[1]]
-        written: list[tuple[int, int]] = []
-        found: list[bool] = []
-        for k, target in enumerate(out):
+        self, arrays: Sequence[Array], places: Sequence[int], at: dict[int, int],
+        out: Sequence[Array | None],
+    ) -> list[int | None]:  # fmt: skip
+        """Return where outputs may be written that no other array overlaps; None for others.
+
+        A training step has hundreds of arrays on both sides, so they are kept in order of place.
+        """
+        spans = sorted(
+            (low, low + a.nbytes, i)
+            for i, (low, a) in enumerate(zip(places, arrays, strict=True)) if a.nbytes
+        )  # fmt: skip
+        begins = [span[0] for span in spans]
+        # How far the spans so far reach: inputs may overlap each other.
+        reach = list(itertools.accumulate((span[1] for span in spans), max))
+        written: list[tuple[int, int]] = []  # in order, and apart from each other
+        found: list[int | None] = []
+        for target, needed in zip(out, self.contents.overwritten, strict=True):
             if target is None:
-                found.append(False)
+                found.append(None)
                 continue
-            low = target.ctypes.data
+            known = at.get(id(target))
+            low = target.ctypes.data if known is None else known
             high = low + target.nbytes
-            met = [i for begin, end, i in spans if begin < high and low < end]
-            alone = not any(
-                i in self.contents.overwritten[k] or target is not arrays[i] for i in met
-            ) and not any(begin < high and low < end for begin, end in written)
-            found.append(alone)
+            alone = True
+            place = bisect.bisect_left(begins, high) - 1
+            while alone and place >= 0 and reach[place] > low:
+                _, end, i = spans[place]
+                alone = end <= low or (target is arrays[i] and i not in needed)
+                place -= 1
+            after = bisect.bisect_left(written, (high, 0))
+            alone = alone and not (after and low < high and written[after - 1][1] > low)
+            found.append(low if alone else None)
             if alone and low < high:
-                written.append((low, high))
+                written.insert(after, (low, high))
         return found
 
     def native(self) -> Native | None:

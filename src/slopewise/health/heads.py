@@ -82,7 +82,9 @@ def name_last(record: Record) -> str:
         if call.kind in ("weights", "norm", "recurrent", "activation"):
             break
     output = np.asarray(record.output)
-    if output.ndim < 2 or not output.size or not np.all(np.isfinite(output)):
+    if output.ndim < 2 or not output.size or output.min() < 0 < output.max():
+        return ""
+    if not np.all(np.isfinite(output)):
         return ""
     if np.all(output <= 0) and np.allclose(np.exp(output).sum(axis=1), 1.0, atol=1e-4):
         return "logsoftmax"

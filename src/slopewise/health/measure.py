@@ -25,6 +25,8 @@ LETTERS = {"activation": "A", "norm": "N", "weights": "M"}
 """Kinds of call, each with the letter of its factor; others have a measured ratio of their own."""
 SATURATED = 0.05
 """A slope below this share of the steepest one is saturated."""
+ALIKE = 1e-3
+"""Rows that differ by more have broken their symmetry, whatever their gradients are."""
 SMALLEST = {"d": 1e-280, "f": 1e-30}
 """Squares below this, or above its inverse, have lost digits, by the kind of float."""
 MOST_CONVOLVED = 1 << 16
@@ -89,7 +91,7 @@ def measure(record: Record, full: bool = True) -> list[Factor]:
     record : Record
     full : bool
         Whether all is computed. Without it singular values are left out, products with weights are
-        taken as they were measured, and of weights a few rows are compared.
+        taken as they were measured, of weights a few rows are compared, and no deviation is taken.
 
     Returns
     -------
@@ -151,7 +153,7 @@ def measure_call(call: Call, full: bool = True) -> Factor:
     if call.grad_x is not None and call.grad_y is not None and found.grad_out > 0:
         found.measured = found.grad_in / found.grad_out
     if call.y is not None and call.y.dtype.kind == "f":
-        found.forward = _describe(call.y)
+        found.forward = _describe(call.y, full)
     if call.kind == "activation" and call.slope is not None:
         _describe_slopes(call, found)
     formula = _FORMULAS.get(call.kind)
@@ -185,7 +187,7 @@ def _norm(x: Any) -> float:
     return largest * float(np.sqrt(np.sum((x / largest) ** 2)))
 
 
-def _describe(y: Any) -> dict[str, float]:
+def _describe(y: Any, full: bool) -> dict[str, float]:
     """Return the size of an output, and how much of it depends on the sample."""
     total = float(y.sum())
     finite = y
@@ -197,7 +199,8 @@ def _describe(y: Any) -> dict[str, float]:
         return {"rms": math.nan, "mean": math.nan, "std": math.nan, "spread": math.nan}
     rms = _norm(finite) / math.sqrt(count)
     mean = total / count
-    std = _norm(finite - mean) / math.sqrt(count)
+    wanted = full or y.ndim < 2
+    std = _norm(finite - mean) / math.sqrt(count) if wanted else math.nan
     over_samples = std
     if y.ndim > 1:
         over_samples = _norm(y - y.sum(axis=0) / len(y)) / math.sqrt(y.size)
@@ -285,7 +288,8 @@ def _measure_product(call: Call, found: Factor) -> None:
     weight = call.parameters.get("weight")
     if weight is None or call.type == "Embedding":
         return
-    scale = found.parts["scale"] = _norm(weight) / math.sqrt(len(weight))
+    found.weights["norm"] = _norm(weight)
+    scale = found.parts["scale"] = found.weights["norm"] / math.sqrt(len(weight))
     found.formula = found.measured
     if found.formula is not None and scale:
         found.parts["alignment"] = found.formula / scale
@@ -332,7 +336,7 @@ def _measure_weights(call: Call, found: Factor, full: bool) -> None:
     weight = call.parameters.get("weight")
     if weight is None:
         return
-    size = _norm(weight)
+    size = found.weights["norm"] if "norm" in found.weights else _norm(weight)
     found.weights["norm"] = size
     found.weights["rows"] = float(len(weight))
     found.weights["scale"] = size / math.sqrt(len(weight))
@@ -343,7 +347,7 @@ def _measure_weights(call: Call, found: Factor, full: bool) -> None:
     if grad is None:
         return
     found.weights["grad"] = _norm(grad)
-    if several:
+    if several and (full or found.weights["unlike"] < ALIKE):
         found.weights["unlike_grad"] = _differ(grad, full)
     sizes = found.grad_out * _norm(call.x) if call.x is not None else math.nan
     if sizes and math.isfinite(sizes):

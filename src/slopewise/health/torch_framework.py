@@ -8,6 +8,7 @@ which is the same for one batch as for many.
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
@@ -23,6 +24,9 @@ from slopewise.health.torch_probe import record_torch_batch
 
 class Torch:
     """PyTorch's modules."""
+
+    def __init__(self) -> None:
+        self._kept = False  # whether anything ran under `keep` before
 
     def unwrap(self, model: Any) -> Any:
         """Return the module that a compiled one stands for.
@@ -48,9 +52,10 @@ class Torch:
         cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
         loaders = [(g, g.get_state()) for g in _find_generators(data)]
         try:
-            with _run_eagerly(), torch.enable_grad():
+            with self._run_eagerly(), torch.enable_grad():
                 yield
         finally:
+            self._kept = True
             torch.set_rng_state(cpu)
             random.setstate(python)
             np.random.set_state(state)
@@ -58,6 +63,17 @@ class Torch:
                 torch.cuda.set_rng_state_all(cuda)
             for generator, kept in loaders:
                 generator.set_state(kept)
+
+    def _run_eagerly(self) -> AbstractContextManager[Any]:
+        """Run compiled modules as they were written, so that their layers can be told apart.
+
+        PyTorch then looks at every call of Python's, which doubles the time of a look. So later
+        ones do without it where nothing that was compiled has run meanwhile.
+        """
+        stance = getattr(torch.compiler, "set_stance", None)  # since PyTorch 2.6
+        if stance is None or (self._kept and not _has_compiled()):
+            return nullcontext()
+        return stance("force_eager")
 
     def take(self, value: Any, model: Any) -> Any:
         """Return a batch as a tensor where the model is, floats in its dtype."""
@@ -97,10 +113,11 @@ def _convert(value: Any) -> Any:
     return torch.as_tensor(np.array(value.numpy() if hasattr(value, "numpy") else value))
 
 
-def _run_eagerly() -> AbstractContextManager[Any]:
-    """Run compiled modules as they were written, so that their layers can be told apart."""
-    stance = getattr(torch.compiler, "set_stance", None)  # since PyTorch 2.6
-    return stance("force_eager") if stance is not None else nullcontext()
+def _has_compiled() -> bool:
+    """Return whether a function that PyTorch compiled has run so far."""
+    dynamo = sys.modules.get("torch._dynamo.utils")
+    counters = getattr(dynamo, "counters", None)
+    return counters is None or bool(counters.get("frames"))
 
 
 def _find_generators(data: Any) -> list[torch.Generator]:

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import torch  # pyright: ignore[reportMissingImports]  (an optional peer)
+from torch.autograd.graph import get_gradient_edge  # pyright: ignore[reportMissingImports]
 
 from slopewise.errors import UsageError
 from slopewise.health.heads import make_trials, name_last
@@ -80,6 +80,13 @@ def _find_class(cls: Any, training: bool) -> tuple[str, str]:
 
 def _is_parametrized(module: Any) -> bool:
     return isinstance(getattr(module, "parametrizations", None), torch.nn.ModuleDict)
+
+
+def _list_parameters(module: Any) -> list[tuple[str, Any]]:
+    """Return the parameters of a watched module, which most often holds no other, by name."""
+    if module._modules:
+        return list(module.named_parameters())
+    return [(name, p) for name, p in module._parameters.items() if p is not None]
 
 
 def list_layers(model: Any) -> list[tuple[str, Any]]:
@@ -204,22 +211,17 @@ def _try_outputs(record: Record, output: Any, loss_fn: Any, y: Any) -> dict[str,
     return losses
 
 
-@dataclass
 class _Input:
-    """What a call was given: its numbers, where it is on the tape, and the node of its own copy."""
+    """What a call was given: its numbers, where it is on the tape, and the edge of its own copy."""
 
-    read: Callable[[Any], Any]
+    __slots__ = ("call", "edge", "key", "node", "value")
 
-    value: Any = None
-    key: Key = (0, -2)
-    node: Any = None
-    own: Any = None
-    call: Call | None = None
-
-    def keep(self, gradient: Any) -> None:
-        """Take the gradient that the call hands back."""
-        if self.call is not None:
-            self.call.grad_x = self.read(gradient)
+    def __init__(self, value: Any, key: Key, node: Any) -> None:
+        self.value = value
+        self.key = key
+        self.node = node
+        self.edge: Any = None
+        self.call: Call | None = None
 
 
 class _Watch:
@@ -229,6 +231,8 @@ class _Watch:
         self.model = model
         self.full = full
         self.read = read_floats if full else copy_numbers
+        # Gradients belong to nobody else.
+        self.take = read_floats if full else look_at
         self.arrays: dict[tuple[int, int], tuple[Any, Any]] = {}
         self.calls: list[Call] = []
         self.modules: list[Any] = []
@@ -237,6 +241,8 @@ class _Watch:
         self.waiting: dict[int, list[int]] = {}  # calls without a tape, by module: checkpoints
         self.counts: dict[str, int] = {}
         self.pending: list[_Input] = []
+        self.leaves: list[Any] = []  # inputs that had no gradient
+        self.wanted: list[tuple[Any, Any, str]] = []  # edges, whose gradient each is, and its name
         self.ended = False
         self.handles: list[Any] = []
         for name, module in list_layers(model):
@@ -251,21 +257,30 @@ class _Watch:
     def _before(self, module: Any, args: Any, kwargs: Any) -> Any:
         """Give the layer an input of its own, in which its gradient can be told from others'."""
         del module
-        place = next((i for i, a in enumerate(args) if isinstance(a, torch.Tensor)), None)
-        name = next((k for k, v in kwargs.items() if isinstance(v, torch.Tensor)), None)
-        if place is None and name is None:
-            self.pending.append(_Input(self.read))
-            return None
-        first = args[place] if place is not None else kwargs[name]
-        found = _Input(self.read, self._read_once(first), _key(first), _node(first))
+        place = name = None
+        for i, value in enumerate(args):
+            if isinstance(value, torch.Tensor):
+                place, first = i, value
+                break
+        else:
+            for key, value in kwargs.items():
+                if isinstance(value, torch.Tensor):
+                    name, first = key, value
+                    break
+            else:
+                self.pending.append(_Input(None, (0, -2), None))
+                return None
+        found = _Input(self._read_once(first), _key(first), first.grad_fn)
         self.pending.append(found)
         if not first.is_floating_point():
             return None
-        own = (first if first.requires_grad else first.detach().requires_grad_()).clone()
-        found.own = _node(own)
+        if not first.requires_grad:
+            first = first.detach().requires_grad_()
+            self.leaves.append(first)
+        own = first.clone()
         if own.requires_grad:
-            # Now, since a layer may change its input in place and so change what the hook is of.
-            own.register_hook(found.keep)
+            # Now, since a layer may change its input in place, which then is another node's.
+            found.edge = get_gradient_edge(own)
         if place is not None:
             return (*args[:place], own, *args[place + 1 :]), kwargs
         return args, {**kwargs, name: own}
@@ -279,8 +294,7 @@ class _Watch:
             if self.ended:
                 self._attach_again(module, given, result)
                 return
-            self.counts[name] = self.counts.get(name, 0) + 1
-            number = self.counts[name]
+            number = self.counts[name] = self.counts.get(name, 0) + 1
             kind, type_name = find_type(module)
             call = Call(name if number == 1 else f"{name}#{number}", kind, type_name,
                         x=given.value, y=self._read_once(result))  # fmt: skip
@@ -289,11 +303,13 @@ class _Watch:
             self.calls.append(call)
             self.modules.append(module)
             self.given.append(given)
-            self.results.append((_key(result), _node(result), result))
-            if not result.requires_grad:
-                self.waiting.setdefault(id(module), []).append(len(self.calls) - 1)
+            self.results.append((_key(result), result.grad_fn, result))
+            if given.edge is not None:
+                self.wanted.append((given.edge, call, "grad_x"))
+            if result.requires_grad:
+                self.wanted.append((get_gradient_edge(result), call, "grad_y"))
             else:
-                result.register_hook(lambda g: self._keep(call, "grad_y", g))
+                self.waiting.setdefault(id(module), []).append(len(self.calls) - 1)
 
         return after
 
@@ -304,9 +320,6 @@ class _Watch:
             self.arrays[key] = (tensor, self.read(tensor))  # which keeps the tensor's id its own
         return self.arrays[key][1]
 
-    def _keep(self, call: Call, name: str, gradient: Any) -> None:
-        setattr(call, name, self.read(gradient))
-
     def _attach_again(self, module: Any, given: _Input, result: Any) -> None:
         """Find the call that a checkpoint runs again, and attach to what has a tape now."""
         if not result.requires_grad:
@@ -316,9 +329,20 @@ class _Watch:
             call = self.calls[place]
             if np.array_equal(call.x, given.value, equal_nan=True):
                 waiting.remove(place)
-                given.call = call
-                result.register_hook(lambda g, call=call: self._keep(call, "grad_y", g))
+                if given.edge is not None:
+                    self._catch(given.edge, call, "grad_x")
+                self._catch(get_gradient_edge(result), call, "grad_y")
                 return
+
+    def _catch(self, edge: Any, call: Call, name: str) -> None:
+        """Take the gradient of an edge when it comes by."""
+
+        def keep(gradients: Any) -> None:
+            gradient = gradients[edge.output_nr]
+            if gradient is not None:
+                setattr(call, name, self.read(gradient))
+
+        edge.node.register_prehook(keep)
 
     def finish(self, given: Any, x: Any, y: Any, output: Any, loss: Any) -> Record:
         """Go back once, and put the numbers together."""
@@ -333,22 +357,43 @@ class _Watch:
         self.ended = True
         end = Call("output", "block", "", x=read_floats(logits))
         if logits.requires_grad:
-            logits.register_hook(lambda g: self._keep(end, "grad_x", g))
-        with _lend_gradients(self.model, loss) as gradients:
-            loss.backward(retain_graph=True)
-            found = gradients()
-        for call, module in zip(self.calls, self.modules, strict=True):
-            self._read_parameters(call, module, found)
+            self.wanted.append((get_gradient_edge(logits), end, "grad_x"))
+        found = self._go_back(loss)
+        for place in range(len(self.calls)):
+            self._read_parameters(place, found)
         calls = self._link(given, logits, end)
         taken = read_floats(x) if self.full else look_at(x)
         return Record(calls, float(loss.detach()), end.x, end.grad_x, taken, read_floats(y))
 
-    def _read_parameters(self, call: Call, module: Any, found: dict[int, Any]) -> None:
+    def _go_back(self, loss: Any) -> dict[int, Any]:
+        """Fill in the gradients of values, and return those of parameters by the id of each."""
+        leaves = [p for m in self.modules for _, p in _list_parameters(m) if p.requires_grad]
+        leaves = list({id(p): p for p in (*leaves, *self.leaves)}.values())
+        edges = [edge for edge, _, _ in self.wanted]
+        try:
+            found = torch.autograd.grad(
+                loss, [*leaves, *edges], retain_graph=True, allow_unused=True
+            )
+        except RuntimeError:
+            # Some checkpoints, and other functions that go back within, must gather in leaves.
+            for edge, call, name in self.wanted:
+                self._catch(edge, call, name)
+            with _lend_gradients(self.model, loss) as gradients:
+                loss.backward(retain_graph=True)
+                return gradients()
+        for (_, call, name), gradient in zip(self.wanted, found[len(leaves) :], strict=True):
+            if gradient is not None:
+                setattr(call, name, self.take(gradient))
+        return {id(p): g for p, g in zip(leaves, found, strict=False) if g is not None}
+
+    def _read_parameters(self, place: int, found: dict[int, Any]) -> None:
         """Fill in parameters, their gradients, and an activation's slope."""
+        call, module = self.calls[place], self.modules[place]
         turned = call.type.startswith("ConvTranspose")
         weigh = read_floats if self.full else look_at
-        own = dict(module.named_parameters()) if not _is_parametrized(module) else {}
-        if _is_parametrized(module):
+        if not _is_parametrized(module):
+            own = dict(_list_parameters(module))
+        else:
             call.kind = next((k for k, names in _KINDS if call.type in names), "block")
             own = {name: getattr(module, name) for name in module.parametrizations}
             own |= dict(module.named_parameters(recurse=False))
@@ -358,7 +403,6 @@ class _Watch:
             grad = found.get(id(p))
             if grad is not None:
                 call.grads[name] = _turn(weigh(grad), turn)
-        place = self.calls.index(call)
         if call.kind == "block" and not own:
             self._read_function(place)
         elif call.kind == "activation":
@@ -368,11 +412,11 @@ class _Watch:
 
     def _read_function(self, place: int) -> None:
         """Tell an activation that someone wrote from other layers, by what it ran."""
-        call, own = self.calls[place], self.given[place].own
+        call, edge = self.calls[place], self.given[place].edge
         key, node, _ = self.results[place]
-        if own is None or node is None or call.x.shape != call.y.shape:
+        if edge is None or node is None or call.x.shape != call.y.shape:
             return
-        chain, sources = _walk_back(node, key[1], {(id(own), 0): 0})
+        chain, sources = _walk_back(node, key[1], {(id(edge.node), edge.output_nr): 0})
         if chain and sources == [0] and all(map(_is_pointwise, chain)):
             slope = _find_chain_slope(chain, self.results[place][2])
             if slope is not None:

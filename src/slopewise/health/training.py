@@ -25,7 +25,7 @@ from slopewise.health.watching import FREE, ROWS, SHARE
 from slopewise.train.architecture import Architecture
 from slopewise.train.faults import Notice
 from slopewise.train.loop import Trial
-from slopewise.train.networks import build_model
+from slopewise.train.networks import build_model, load_member
 
 PARTS = 50
 """Looks at a run of full length."""
@@ -41,6 +41,7 @@ class _Candidate:
     due: int = 1
     spent: float = 0.0
     trials: dict[str, float] | None = None
+    model: Any = None
 
 
 class TrainingWatcher:
@@ -101,9 +102,12 @@ class TrainingWatcher:
         try:
             with self._frame.keep(None, None):
                 arrays = {name: values[:1] for name, values in trial.network.read_arrays().items()}
-                model = build_model(replace(recipe.architecture, members=1), arrays)
-                model.train()
-                record = self._frame.record(model, loss, *kept.batch, kept.trials is None,
+                alone = replace(recipe.architecture, members=1)
+                if kept.model is None:
+                    kept.model = build_model(alone, arrays).train()
+                else:
+                    load_member(kept.model, alone, arrays)
+                record = self._frame.record(kept.model, loss, *kept.batch, kept.trials is None,
                                             full=False)  # fmt: skip
             if kept.trials is None:
                 kept.trials = record.trials

@@ -353,18 +353,32 @@ def build_model(architecture: Architecture, arrays: dict[str, np.ndarray]) -> An
     members = []
     for member in range(architecture.members):
         network = Network(architecture)
-        state = {
-            key: sw.tensor(np.ascontiguousarray(values[member].T if transposed else values[member]))
-            for key, values, transposed in _name_arrays(architecture, arrays)
-        }
-        for key, value in network.state_dict().items():
-            if key not in state:  # num_batches_tracked
-                state[key] = value
-        network.load_state_dict(state)
+        load_member(network, architecture, arrays, member)
         members.append(network)
     model = members[0] if len(members) == 1 else Committee(members)
     model.eval()
     return model
+
+
+def load_member(
+    network: Network, architecture: Architecture, arrays: dict[str, np.ndarray], member: int = 0
+) -> None:
+    """Give an ordinary network the numbers of one member of a committee.
+
+    Parameters
+    ----------
+    network : Network
+        Of the same architecture.
+    architecture : Architecture
+    arrays : dict of str to ndarray of shape (members, ...), float32
+        As `StackedNetwork.read_arrays` gives them.
+    member : int
+    """
+    state = network.state_dict()  # num_batches_tracked stays as it is
+    for key, values, transposed in _name_arrays(architecture, arrays):
+        found = values[member].T if transposed else values[member]
+        state[key] = sw.tensor(np.ascontiguousarray(found))
+    network.load_state_dict(state)
 
 
 def _name_arrays(
