@@ -41,10 +41,18 @@ HELD = 0.25
 SCREEN = 3
 """Variants of a remedy are compared after a third of the steps."""
 LEAST_STEPS = 50
+KEPT = 2
+"""So many variants are trained in full: what learns fastest is not always best at the end."""
+FIRST_ROWS, SEEN_ROWS = 100, 300
+"""Held-out rows that leave a remedy out, and that compare two plans: of few rows, more seeds."""
+MOST_SEEDS = 12
+"""Seeds that are added for the sake of few rows."""
 MORE = 3
 """Times as many seeds decide where a gain is unsure."""
 PASSED = 4
-"""So many remedies of a race go beyond the first seed."""
+"""So many remedies of a race go beyond the first seeds, and as many more where none is better."""
+CERTAIN = 5.0
+"""What a finding of this strength names is not left out by the first seeds."""
 MOST_BATCHES = 10_000
 
 _Listed = tuple[str, Finding | None]
@@ -61,8 +69,8 @@ class Trial:
     changes : tuple of str
         The lines that make it.
     before, after : tuple of float
-        Scores of what it was compared with and of itself, seed by seed; fewer where the first seed
-        settled it.
+        Scores of what it was compared with and of itself, seed by seed; one mean each where the
+        first seeds settled it.
     gain, bound : float
         Mean difference, and the lower end of its interval.
     better : bool
@@ -207,8 +215,8 @@ def cure(
     batch_size : int, optional
         Rows in a step; those of the batches, or 32, if not given.
     seeds : int
-        Trainings of each; the first one leaves out what is hopeless, and up to three times as many
-        decide where a gain is unsure.
+        Trainings of each, at least; more of them where few rows are held out. The first ones leave
+        out what is hopeless, and up to three times as many decide where a gain is unsure.
     margin : float
         How much better a remedy has to be, in accuracy or R squared.
     confidence : float
@@ -232,9 +240,10 @@ def cure(
     Notes
     -----
     A first remedy that is better ends the search, unless a plain network of two layers does better
-    by half the margin with the same steps. Then all others race on top of it: each takes one seed,
-    the best four all seeds, and the best of those more where that is needed to be sure. The
-    best that is surely better is taken, and the rest of the four race again.
+    with the same steps. Then all others race on top of it, and what the findings name alone, too:
+    each takes the first seeds, the best four all seeds, and the best of those more where that is
+    needed to be sure; where none is better, the next four. The best that is surely better is taken,
+    and the others that came so far race again.
     """
     check_lang("cure", lang)
     require_module(model, "cure")
@@ -325,11 +334,14 @@ class _Search:
     def __init__(
         self, data: _Data, steps: int, seeds: int, margin: float, confidence: float
     ) -> None:
-        self.data, self.steps, self.seeds = data, steps, seeds
+        self.data, self.steps = data, steps
         self.rows = data.split(0)
+        held = len(self.rows.held_x)
+        self.seeds = max(seeds, min(MOST_SEEDS, -(-SEEN_ROWS // held)))
+        self.first = min(self.seeds, -(-FIRST_ROWS // held))
         # Remedies look at all rows, as the new model will; columns tell nothing of the targets.
         self.seen = Rows(data.x, data.y, self.rows.held_x, self.rows.held_y)
-        self.most = MORE * seeds
+        self.most = MORE * self.seeds
         self.margin, self.confidence = margin, confidence
         self.trials: list[Trial] = []
         self.start: _Scored
@@ -364,28 +376,46 @@ class _Search:
         (successive halving: Jamieson & Talwalkar 2016).
         """
         entered = listed
+        # What the findings name also races alone: what came first may stand in its way.
+        instead = [pair for pair in listed if pair[1] is not None]
         while self._is_proved(best):
             self.proved = best
             if self._is_enough(best):
                 break
             racers = [(pair, new) for pair in entered if pair[0] not in best.plan.remedies
-                      and (new := self._choose(best.plan, *pair)) is not None]  # fmt: skip
-            racers.sort(key=lambda racer: racer[1].average(1), reverse=True)
+                      for new in self._choose(best.plan, *pair)]  # fmt: skip
+            racers += [(pair, new) for pair in instead
+                       for new in self._choose(self.start.plan, *pair)
+                       if new.plan.changes != best.plan.changes]  # fmt: skip
+            instead = []
+            racers.sort(key=lambda racer: racer[1].average(self.first), reverse=True)
             least = self._expect(best) - self.margin
-            passed = [racer for racer in racers[:PASSED] if racer[1].average(1) >= least]
-            left = racers[len(passed) :]
-            passed.sort(key=lambda racer: racer[1].average(self.seeds), reverse=True)
-            winner: _Scored | None = None
-            for place, (_, new) in enumerate(passed):
+            passed = [racer for racer in racers if racer[1].average(self.first) >= least]
+            for _, new in racers[len(passed) :]:
+                self._leave(best, new)
+            winner = self._race(best, [new for _, new in passed])
+            if winner is None:
+                break
+            dropped = [pair for pair in listed if pair[0] in best.plan.remedies]
+            stayed = [pair for pair, new in passed if new is not winner]
+            entered = list({pair[0]: pair for pair in (*stayed, *dropped)}.values())
+            best = winner
+
+    def _race(self, best: _Scored, passed: list[_Scored]) -> _Scored | None:
+        """Return the best that is surely better, of the first few where one of them is."""
+        winner: _Scored | None = None
+        for start in range(0, len(passed), PASSED):
+            few = passed[start : start + PASSED]
+            if winner is not None:
+                for new in few:
+                    self._leave(best, new)
+                continue
+            few.sort(key=lambda new: new.average(self.seeds), reverse=True)
+            for place, new in enumerate(few):
                 most = self.most if place == 0 else self.seeds
                 if self._compare(best, new, most, race=True) and winner is None:
                     winner = new
-            for _, new in left:
-                self._leave(best, new)
-            if winner is None:
-                break
-            entered = [pair for pair, new in passed if new is not winner]
-            best = winner
+        return winner
 
     def tell_scores(self) -> tuple[list[float], list[float]]:
         """Return the scores of the untouched plan and of the one found, over the same seeds."""
@@ -406,45 +436,49 @@ class _Search:
         if self.plain is None:
             return True
         count = len(plan.scores)
-        return plan.average(count) >= self.plain.average(count) - self.margin / 2
+        return plan.average(count) >= self.plain.average(count)
 
     def _try(self, best: _Scored, remedy: str, finding: Finding | None) -> _Scored | None:
         """Return the best variant of a remedy where it is better than the plan by the margin."""
-        new = self._choose(best.plan, remedy, finding)
-        if new is None:
+        found = self._choose(best.plan, remedy, finding)
+        if not found:
             return None
-        gain = new.average(1) - self._expect(best)
+        gain = found[0].average(self.first) - self._expect(best)
         # What is plainly wrong is put right even where that alone does not help yet.
         needed = remedy == "head" and gain >= -self.margin
-        if gain < self.margin and not needed:
-            self._leave(best, new)
+        certain = finding is not None and finding.strength >= CERTAIN and gain >= -self.margin
+        if gain < self.margin and not needed and not certain:
+            self._leave(best, found[0])
             return None
+        least = found[0].average(self.first) - self.margin
+        close = [new for new in found if new.average(self.first) >= least]
+        new = max(close, key=lambda new: new.average(self.seeds)) if len(close) > 1 else close[0]
         return new if self._compare(best, new, self.most, needed=needed) else None
 
-    def _choose(self, plan: Plan, remedy: str, finding: Finding | None) -> _Scored | None:
-        """Return the best variant of a remedy; None where it does not fit."""
+    def _choose(self, plan: Plan, remedy: str, finding: Finding | None) -> list[_Scored]:
+        """Return the best variants of a remedy, the best one first; none where it does not fit."""
         variants = list(list_variants(remedy, plan, self.seen, finding))
-        if not variants:
-            return None
-        chosen = variants[0]
-        if len(variants) > 1:
-            # Part of the steps tells the best few apart; the best one is then trained in full.
+        if len(variants) > KEPT:
+            # Part of the steps tells the best few apart.
             few = max(min(self.steps, LEAST_STEPS), self.steps // SCREEN)
             screened = [(train_plan(v, self.rows, few, 0)[0], v) for v in variants]
-            chosen = max(screened, key=lambda pair: pair[0])[1]
-        return _Scored(chosen, self.data, self.steps)
+            screened.sort(key=lambda pair: pair[0], reverse=True)
+            variants = [v for _, v in screened[:KEPT]]
+        found = [_Scored(v, self.data, self.steps) for v in variants]
+        found.sort(key=lambda new: new.average(self.first), reverse=True)
+        return found
 
     def _expect(self, plan: _Scored) -> float:
-        """Return the score that others are compared with after the first seed.
+        """Return the score that others are compared with after the first seeds.
 
         Rows that are hard are so for all; but one lucky seed must not shut out all others.
         """
         scores = [s if math.isfinite(s) else 0.0 for s in plan.get(self.seeds)]
-        return min(scores[0], float(np.mean(scores)))
+        return min(float(np.mean(scores[: self.first])), float(np.mean(scores)))
 
     def _leave(self, best: _Scored, new: _Scored) -> None:
-        """Note a remedy that the first seed left out."""
-        usual, top = self._expect(best), new.get(1)[0]
+        """Note a remedy that the first seeds left out."""
+        usual, top = self._expect(best), new.average(self.first)
         self.trials.append(Trial(new.plan.remedies[-1], new.plan.changes, (usual,), (top,),
                                  top - usual, math.nan, False))  # fmt: skip
 

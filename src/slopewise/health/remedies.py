@@ -231,11 +231,13 @@ def _path(name: str) -> str:
 
 def _standardise(plan: Plan, rows: Rows, finding: Finding | None) -> Iterator[Plan]:
     x = np.asarray(rows.x)
-    if x.dtype.kind == "f":
-        layer = surgery.Standardise(x)
-        model = copy.deepcopy(plan.model)
-        yield _with_front(plan, nn.Sequential(layer, model),
-                          "x = (x - x_train.mean(0)) / x_train.std(0)")  # fmt: skip
+    if x.dtype.kind != "f":
+        return
+    # Columns that hardly ever move, as at the edge of an image, are better left small.
+    for whole, axis in ((False, "0"), (True, "")):
+        layer = surgery.Standardise(x, whole)
+        yield _with_front(plan, nn.Sequential(layer, copy.deepcopy(plan.model)),
+                          f"x = (x - x_train.mean({axis})) / x_train.std({axis})")  # fmt: skip
 
 
 def _with_front(plan: Plan, model: Any, line: str) -> Plan:

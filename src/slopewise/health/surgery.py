@@ -58,6 +58,8 @@ class Standardise(nn.Module):
     ----------
     x : ndarray of shape (n, ...)
         Rows to take mean and deviation from; columns without deviation are only shifted.
+    whole : bool
+        One mean and one deviation for all columns, which keeps their sizes beside each other.
 
     Examples
     --------
@@ -68,10 +70,10 @@ class Standardise(nn.Module):
     mean: Any
     deviation: Any
 
-    def __init__(self, x: Any) -> None:
+    def __init__(self, x: Any, whole: bool = False) -> None:
         super().__init__()
         x = np.asarray(x, float)
-        axes = (0,) if x.ndim == 2 else tuple(i for i in range(x.ndim) if i != 1)
+        axes = tuple(i for i in range(x.ndim) if i != 1 or whole)
         mean = x.mean(axis=axes, keepdims=True)
         deviation = x.std(axis=axes, keepdims=True)
         deviation[deviation <= 1e-12 * np.abs(mean).max(initial=1e-300)] = 1.0
