@@ -4,7 +4,7 @@ Invariant: a network is measured without being changed. It is separate because t
 of it.
 """
 
-from slopewise.health.curing import Cure, Trial, cure
+from slopewise.health.curing import Cure, cure
 from slopewise.health.diagnosis import diagnose
 from slopewise.health.examination import Examination
 from slopewise.health.examining import examine
@@ -13,6 +13,7 @@ from slopewise.health.measure import Factor, measure
 from slopewise.health.probe import record_batch
 from slopewise.health.readings import Head, Inputs, Readings, Trajectory, read
 from slopewise.health.record import Call, Record
+from slopewise.health.search import Trial
 from slopewise.health.sweep import NAMES as SWEEPS
 from slopewise.health.sweep import Sweep, sweep_depth
 from slopewise.health.watch import Watch

@@ -1,8 +1,8 @@
 """The cure: remedies tried in order, each proved over seeds against the untouched model.
 
 Invariant: the user's model, optimiser and data are never changed; every trial, the failures too, is
-told with its scores; a remedy counts only where the lower end of the interval of its gain is
-above the margin. It is separate from the remedies, which know what to do, not whether it helped.
+told with its scores. It is separate from the remedies, which know what to do, not whether it
+helped, and from the search, which tries them.
 """
 
 from __future__ import annotations
@@ -10,22 +10,21 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import slopewise as sw
-from slopewise import nn, optim
+from slopewise import optim
 from slopewise._core.quiet import hush, restore
 from slopewise.explain.accounts import Account, Table, say_in, spell
 from slopewise.explain.requests import check_choice, check_lang, check_range
 from slopewise.health.examination import Examination
 from slopewise.health.examining import STEPS, examine, gather, read_batches
-from slopewise.health.finding import REMEDIES, Finding
+from slopewise.health.finding import REMEDIES
 from slopewise.health.probe import as_tensor
-from slopewise.health.remedies import Plan, Rows, list_variants, remake, train_plan
-from slopewise.health.surgery import Standardise
+from slopewise.health.remedies import Plan, remake
+from slopewise.health.search import Data, Search, Trial
 from slopewise.health.wording import CURE
 from slopewise.health.wording import REMEDIES as REMEDY_WORDS
 from slopewise.nn.module import require_module
@@ -36,54 +35,7 @@ if TYPE_CHECKING:
 MARGIN = 0.02
 """Two points of accuracy, or as much of R squared."""
 CONFIDENCE = 0.95
-HELD = 0.25
-"""Share of the rows that a seed judges by where none are given."""
-SCREEN = 3
-"""Variants of a remedy are compared after a third of the steps."""
-LEAST_STEPS = 50
-KEPT = 2
-"""So many variants are trained in full: what learns fastest is not always best at the end."""
-FIRST_ROWS, SEEN_ROWS = 100, 300
-"""Held-out rows that leave a remedy out, and that compare two plans: of few rows, more seeds."""
-MOST_SEEDS = 12
-"""Seeds that are added for the sake of few rows."""
-MORE = 3
-"""Times as many seeds decide where a gain is unsure."""
-PASSED = 4
-"""So many remedies of a race go beyond the first seeds, and as many more where none is better."""
-CERTAIN = 5.0
-"""What a finding of this strength names is not left out by the first seeds."""
 MOST_BATCHES = 10_000
-
-_Listed = tuple[str, Finding | None]
-"""A remedy, and what it is for."""
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One remedy that was tried.
-
-    Attributes
-    ----------
-    remedy : str
-    changes : tuple of str
-        The lines that make it.
-    before, after : tuple of float
-        Scores of what it was compared with and of itself, seed by seed; one mean each where the
-        first seeds settled it.
-    gain, bound : float
-        Mean difference, and the lower end of its interval.
-    better : bool
-        Whether that is enough; of several that are, the one with the best scores is taken.
-    """
-
-    remedy: str
-    changes: tuple[str, ...]
-    before: tuple[float, ...]
-    after: tuple[float, ...]
-    gain: float
-    bound: float
-    better: bool
 
 
 class Cure(Account):
@@ -267,7 +219,7 @@ def cure(
             rows = read.split(0)
             rows_seen = (rows.x, rows.y)
             examination = examine(model, loss_fn, rows_seen, optimizer=optimizer, **probing)
-        search = _Search(read, steps, seeds, margin, confidence)
+        search = Search(read, steps, seeds, margin, confidence)
         found = search.run(plan, examination, remedies)
         before, after = search.tell_scores()
         goal = math.nan if search.plain is None else search.plain.average(seeds)
@@ -277,28 +229,7 @@ def cure(
         sw.set_rng_state(state)
 
 
-class _Data:
-    """The rows of a cure: for each seed those to train on, and those to judge by."""
-
-    def __init__(self, x: Any, y: Any, held: tuple[Any, Any] | None) -> None:
-        self.x, self.y, self.held = x, y, held
-
-    def split(self, seed: int) -> Rows:
-        """Return the rows of a seed, which holds out another quarter where no rows are given.
-
-        One quarter of a few rows is too few to judge by; three different ones are most of them.
-        """
-        if self.held is not None:
-            return Rows(self.x, self.y, *self.held)
-        count = len(self.x)
-        cut = max(1, round(count * (1 - HELD)))
-        times, place = divmod(seed, round(1 / HELD))
-        order = np.roll(np.random.default_rng(times).permutation(count), (count - cut) * place)
-        train, held = order[:cut], order[cut:]
-        return Rows(self.x[train], self.y[train], self.x[held], self.y[held])
-
-
-def _read_rows(model: Any, data: Any, held: Any, batch_size: int | None) -> tuple[_Data, int]:
+def _read_rows(model: Any, data: Any, held: Any, batch_size: int | None) -> tuple[Data, int]:
     """Return the rows of the data, and how many of them make a step."""
     dtype = next((p.dtype for p in model.parameters()), sw.get_default_dtype())
     listed = [(as_tensor(x, dtype), as_tensor(y, dtype))
@@ -307,259 +238,4 @@ def _read_rows(model: Any, data: Any, held: Any, batch_size: int | None) -> tupl
     pair = isinstance(data, tuple)
     batch = batch_size or (min(32, len(x)) if pair else len(listed[0][0]))
     judged = None if held is None else (as_tensor(held[0], dtype), as_tensor(held[1], dtype))
-    return _Data(x, y, judged), batch
-
-
-class _Scored:
-    """A plan with its scores, seed by seed, as many as were asked for so far."""
-
-    def __init__(self, plan: Plan, data: _Data, steps: int) -> None:
-        self.plan, self.data, self.steps = plan, data, steps
-        self.scores: list[float] = []
-
-    def get(self, count: int) -> list[float]:
-        """Return the scores of so many seeds; what is missing is trained."""
-        for seed in range(len(self.scores), count):
-            self.scores.append(train_plan(self.plan, self.data.split(seed), self.steps, seed)[0])
-        return self.scores[:count]
-
-    def average(self, count: int) -> float:
-        """Return the mean over so many seeds; minus infinity where a training broke down."""
-        return float(np.mean(self.get(count)))
-
-
-class _Search:
-    """The trials of one cure."""
-
-    def __init__(
-        self, data: _Data, steps: int, seeds: int, margin: float, confidence: float
-    ) -> None:
-        self.data, self.steps = data, steps
-        self.rows = data.split(0)
-        held = len(self.rows.held_x)
-        self.seeds = max(seeds, min(MOST_SEEDS, -(-SEEN_ROWS // held)))
-        self.first = min(self.seeds, -(-FIRST_ROWS // held))
-        # Remedies look at all rows, as the new model will; columns tell nothing of the targets.
-        self.seen = Rows(data.x, data.y, self.rows.held_x, self.rows.held_y)
-        self.most = MORE * self.seeds
-        self.margin, self.confidence = margin, confidence
-        self.trials: list[Trial] = []
-        self.start: _Scored
-        self.proved: _Scored
-        self.plain: _Scored | None = None
-
-    def run(self, plan: Plan, examination: Examination, remedies: Sequence[str] | None) -> Plan:
-        self.start = self.proved = best = _Scored(plan, self.data, self.steps)
-        self.plain = self._make_plain(plan)
-        listed = _list_remedies(examination, remedies)
-        again = [pair for pair in listed if pair[1] is not None]
-        tried: set[tuple[str, tuple[str, ...]]] = set()
-        for remedy, finding in [*listed, *again]:
-            # What was tried on a plan would come out the same on it.
-            if remedy in best.plan.remedies or (remedy, best.plan.changes) in tried:
-                continue
-            tried.add((remedy, best.plan.changes))
-            better = self._try(best, remedy, finding)
-            if better is None:
-                continue
-            best = better
-            if self._is_proved(best):
-                self._improve(best, listed)
-                break
-        return self.proved.plan
-
-    def _improve(self, best: _Scored, listed: list[_Listed]) -> None:
-        """Let the other remedies race on top of what is proved, until that comes far enough.
-
-        Tried one after another, the first lucky one would win, and one unlucky seed would shut out
-        the best. So all take one seed, a few of them some, and the best as many as it takes
-        (successive halving: Jamieson & Talwalkar 2016).
-        """
-        entered = listed
-        # What the findings name also races alone: what came first may stand in its way.
-        instead = [pair for pair in listed if pair[1] is not None]
-        while self._is_proved(best):
-            self.proved = best
-            if self._is_enough(best):
-                break
-            racers = [(pair, new) for pair in entered if pair[0] not in best.plan.remedies
-                      for new in self._choose(best.plan, *pair)]  # fmt: skip
-            racers += [(pair, new) for pair in instead
-                       for new in self._choose(self.start.plan, *pair)
-                       if new.plan.changes != best.plan.changes]  # fmt: skip
-            instead = []
-            racers.sort(key=lambda racer: racer[1].average(self.first), reverse=True)
-            least = self._expect(best) - self.margin
-            passed = [racer for racer in racers if racer[1].average(self.first) >= least]
-            for _, new in racers[len(passed) :]:
-                self._leave(best, new)
-            winner = self._race(best, [new for _, new in passed])
-            if winner is None:
-                break
-            dropped = [pair for pair in listed if pair[0] in best.plan.remedies]
-            stayed = [pair for pair, new in passed if new is not winner]
-            entered = list({pair[0]: pair for pair in (*stayed, *dropped)}.values())
-            best = winner
-
-    def _race(self, best: _Scored, passed: list[_Scored]) -> _Scored | None:
-        """Return the best that is surely better, of the first few where one of them is."""
-        winner: _Scored | None = None
-        for start in range(0, len(passed), PASSED):
-            few = passed[start : start + PASSED]
-            if winner is not None:
-                for new in few:
-                    self._leave(best, new)
-                continue
-            few.sort(key=lambda new: new.average(self.seeds), reverse=True)
-            for place, new in enumerate(few):
-                most = self.most if place == 0 else self.seeds
-                if self._compare(best, new, most, race=True) and winner is None:
-                    winner = new
-        return winner
-
-    def tell_scores(self) -> tuple[list[float], list[float]]:
-        """Return the scores of the untouched plan and of the one found, over the same seeds."""
-        count = max(self.seeds, min(len(self.start.scores), len(self.proved.scores)))
-        return self.start.get(count), self.proved.get(count)
-
-    def _is_proved(self, plan: _Scored) -> bool:
-        """Return whether a plan is better than the untouched one."""
-        # Most often the seeds that are known of both suffice.
-        known = (len(self.start.scores), len(plan.scores))
-        return any(
-            compare(self.start.get(count), plan.get(count), self.confidence)[1] >= self.margin
-            for count in range(min(known), max(known) + 1)
-        )
-
-    def _is_enough(self, plan: _Scored) -> bool:
-        """Return whether a plan comes as far as a plain network with as many steps."""
-        if self.plain is None:
-            return True
-        count = len(plan.scores)
-        return plan.average(count) >= self.plain.average(count)
-
-    def _try(self, best: _Scored, remedy: str, finding: Finding | None) -> _Scored | None:
-        """Return the best variant of a remedy where it is better than the plan by the margin."""
-        found = self._choose(best.plan, remedy, finding)
-        if not found:
-            return None
-        gain = found[0].average(self.first) - self._expect(best)
-        # What is plainly wrong is put right even where that alone does not help yet.
-        needed = remedy == "head" and gain >= -self.margin
-        certain = finding is not None and finding.strength >= CERTAIN and gain >= -self.margin
-        if gain < self.margin and not needed and not certain:
-            self._leave(best, found[0])
-            return None
-        least = found[0].average(self.first) - self.margin
-        close = [new for new in found if new.average(self.first) >= least]
-        new = max(close, key=lambda new: new.average(self.seeds)) if len(close) > 1 else close[0]
-        return new if self._compare(best, new, self.most, needed=needed) else None
-
-    def _choose(self, plan: Plan, remedy: str, finding: Finding | None) -> list[_Scored]:
-        """Return the best variants of a remedy, the best one first; none where it does not fit."""
-        variants = list(list_variants(remedy, plan, self.seen, finding))
-        if len(variants) > KEPT:
-            # Part of the steps tells the best few apart.
-            few = max(min(self.steps, LEAST_STEPS), self.steps // SCREEN)
-            screened = [(train_plan(v, self.rows, few, 0)[0], v) for v in variants]
-            screened.sort(key=lambda pair: pair[0], reverse=True)
-            variants = [v for _, v in screened[:KEPT]]
-        found = [_Scored(v, self.data, self.steps) for v in variants]
-        found.sort(key=lambda new: new.average(self.first), reverse=True)
-        return found
-
-    def _expect(self, plan: _Scored) -> float:
-        """Return the score that others are compared with after the first seeds.
-
-        Rows that are hard are so for all; but one lucky seed must not shut out all others.
-        """
-        scores = [s if math.isfinite(s) else 0.0 for s in plan.get(self.seeds)]
-        return min(float(np.mean(scores[: self.first])), float(np.mean(scores)))
-
-    def _leave(self, best: _Scored, new: _Scored) -> None:
-        """Note a remedy that the first seeds left out."""
-        usual, top = self._expect(best), new.average(self.first)
-        self.trials.append(Trial(new.plan.remedies[-1], new.plan.changes, (usual,), (top,),
-                                 top - usual, math.nan, False))  # fmt: skip
-
-    def _compare(
-        self, best: _Scored, new: _Scored, most: int, *, needed: bool = False, race: bool = False
-    ) -> bool:
-        """Return whether a plan is surely better; up to so many seeds decide what is not sure."""
-        # On top of what is proved, any sure gain of half the margin is worth taking.
-        least, wanted = (self.margin / 2, 0.0) if race else (self.margin, self.margin)
-        count = self.seeds
-        gain, bound = compare(best.get(count), new.get(count), self.confidence)
-        while bound < wanted and count < most:
-            # Only the best of a race comes so far, so that it stays as long as it may be better.
-            if (2 * gain - bound if race else gain) < least:
-                break
-            count += 1
-            gain, bound = compare(best.get(count), new.get(count), self.confidence)
-        better = (bound >= wanted and gain >= least) or (needed and gain > -self.margin)
-        self.trials.append(Trial(new.plan.remedies[-1], new.plan.changes, tuple(best.get(count)),
-                                 tuple(new.get(count)), gain, bound, better))  # fmt: skip
-        return better
-
-    def _make_plain(self, plan: Plan) -> _Scored | None:
-        """Return a plain network that says how far one may come; None where none fits."""
-        x = np.asarray(self.data.x)
-        y = np.asarray(self.data.y)
-        output = plan.prepare(0)[0]
-        with sw.no_grad():
-            made = output(self.rows.x[:2])
-        made = made[0] if isinstance(made, tuple) else made
-        if x.dtype.kind != "f" or made.ndim != 2:
-            return None
-        width, classes = int(x[0].size), int(made.shape[1])
-        loss = plan.loss_fn
-        if y.dtype.kind != "f":
-            classes = max(classes, int(y.max()) + 1) if classes > 1 else classes
-            loss = nn.functional.cross_entropy if classes > 1 else loss
-
-        def draw(model: Any) -> None:
-            for module in model:
-                if isinstance(module, nn.Linear):
-                    module.reset_parameters()
-
-        layers = [nn.Flatten(), nn.Linear(width, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(),
-                  nn.Linear(64, classes)]  # fmt: skip
-        plain = nn.Sequential(Standardise(x), *layers)
-        peer = replace(plan, model=plain, loss_fn=loss, batch=max(plan.batch, 16), draw=draw,
-                       make_optimizer=lambda p: optim.Adam(p, lr=5e-3))  # fmt: skip
-        return _Scored(peer, self.data, self.steps)
-
-
-def compare(
-    before: Sequence[float], after: Sequence[float], confidence: float
-) -> tuple[float, float]:
-    """Return the mean gain over paired seeds, and the lower end of its one-sided interval.
-
-    Scores that broke down count as the worst of the others, so that they have a difference.
-
-    Examples
-    --------
-    >>> gain, bound = compare([0.5, 0.5, 0.6], [0.9, 0.9, 0.9], 0.95)
-    >>> round(gain, 3), round(bound, 3)
-    (0.367, 0.269)
-    """
-    from scipy import stats
-
-    finite = [s for s in (*before, *after) if math.isfinite(s)]
-    worst = min(0.0, *finite) if finite else 0.0
-    one, two = ([s if math.isfinite(s) else worst for s in side] for side in (before, after))
-    gaps = np.subtract(two, one)
-    count = len(gaps)
-    error = float(gaps.std(ddof=1)) / math.sqrt(count) if count > 1 else math.inf
-    gain = float(gaps.mean())
-    return gain, gain - float(stats.t.ppf(confidence, count - 1)) * error
-
-
-def _list_remedies(examination: Examination, remedies: Sequence[str] | None) -> list[_Listed]:
-    """Return remedies with what they are for: those of the findings first, then the others."""
-    named = {r: f for f in reversed(examination.findings) for r in f.remedies}
-    if remedies is not None:
-        return [(r, named.get(r)) for r in remedies]
-    order = [r for f in examination.findings for r in f.remedies]
-    listed = list(dict.fromkeys([*order, *REMEDIES]))
-    return [(r, named.get(r)) for r in listed]
+    return Data(x, y, judged), batch
