@@ -100,29 +100,45 @@ class Cure(Account):
         if self.trials:
             header = [say_in(CURE, k, lang) for k in ("remedy", "before", "after", "gain",
                       "bound", "better")]  # fmt: skip
-            rows = [[say_in(REMEDY_WORDS, t.remedy, lang), _spell(float(np.mean(t.before))),
-                     _spell(float(np.mean(t.after))), _spell(t.gain), _spell(t.bound),
-                     say_in(CURE, "yes" if t.better else "no", lang)]
-                    for t in self.trials]  # fmt: skip
+            rows: list[list[str]] = []
+            for t in self._pick_trials():
+                # On top of what is better already it is one more change.
+                name = "+ " * (len(t.changes) > 1) + say_in(REMEDY_WORDS, t.remedy, lang)
+                scores = [float(np.mean(t.before)), float(np.mean(t.after)), t.gain, t.bound]
+                better = say_in(CURE, "yes" if t.better else "no", lang)
+                rows.append([name, *map(_spell, scores), better])
             parts.append(Table(header, rows))
         return parts
+
+    def _pick_trials(self) -> list[Trial]:
+        """Return of each remedy that was tried on a plan the best variant."""
+        best: dict[tuple[str, tuple[str, ...]], Trial] = {}
+        for trial in self.trials:
+            key = (trial.remedy, trial.changes[:-1])
+            known = best.get(key)
+            if known is None or (trial.better, np.mean(trial.after)) > (
+                known.better, np.mean(known.after)
+            ):  # fmt: skip
+                best[key] = trial
+        return list(best.values())
 
     def picture(self, lang: str | None = None) -> Picture:
         """Return the scores of every trial beside those of the untouched model."""
         from slopewise.drawing import open_sheet
         from slopewise.drawing.settings import PALETTE
 
-        with open_sheet(6.4, max(2.4, 0.4 * len(self.trials) + 1.2), lang or self.lang) as sheet:
+        picked = self._pick_trials()
+        with open_sheet(6.4, max(2.4, 0.4 * len(picked) + 1.2), lang or self.lang) as sheet:
             axes = sheet.figure.subplots()
-            for i, trial in enumerate(self.trials):
+            for i, trial in enumerate(picked):
                 scores = [s if math.isfinite(s) else 0.0 for s in trial.after]
                 axes.plot(scores, [i] * len(scores), linestyle="",
                           marker="o" if trial.better else "x",
                           color=PALETTE[0 if trial.better else 1])  # fmt: skip
             axes.axvline(float(np.mean([s if math.isfinite(s) else 0.0 for s in self.before])),
                          color="#888888", linewidth=0.8)  # fmt: skip
-            names = [say_in(REMEDY_WORDS, t.remedy, sheet.lang) for t in self.trials]
-            axes.set_yticks(range(len(self.trials)), names)
+            names = [say_in(REMEDY_WORDS, t.remedy, sheet.lang) for t in picked]
+            axes.set_yticks(range(len(picked)), names)
             axes.invert_yaxis()
             axes.set_xlabel(say_in(CURE, "score", sheet.lang))
             return sheet.finish(say_in(CURE, "picture", lang or self.lang))

@@ -90,8 +90,8 @@ CAUSES: Words = {
 REMEDIES: Words = {
     "head": ("give the last layer no activation, and use the loss that fits the targets",
              "마지막 층의 활성화 함수를 없애고 목푯값에 맞는 손실 함수 쓰기"),
-    "standardise": ("standardise the input: mean 0, deviation 1 in every column",
-                    "입력 표준화: 열마다 평균 0, 표준편차 1"),
+    "standardise": ("standardise the input: mean 0, deviation 1",
+                    "입력 표준화: 평균 0, 표준편차 1"),
     "initialisation": ("initialise with the gain of the activation (He or Glorot)",
                        "활성화 함수에 맞는 초기화 쓰기 (He, Glorot)"),
     "lsuv": ("scale each layer's weights until its outputs have variance 1 (LSUV)",
