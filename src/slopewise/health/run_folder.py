@@ -30,7 +30,7 @@ LOOKED_AT = 1024
 
 
 def examine_run(predictor: Predictor, table: Table, lang: str = "en") -> Examination:
-    """Return the gradient health of a trained network; of a committee, of its first member.
+    """Return the gradient health of a trained network; of a committee, of its worst member.
 
     Parameters
     ----------
@@ -53,21 +53,38 @@ def examine_run(predictor: Predictor, table: Table, lang: str = "en") -> Examina
     predictor.check_columns(table)
     x, y = read_rows(predictor, table)
     classes = predictor.target.task == "classification"
-    frame = Own()
+    loss: Any = nn.functional.cross_entropy if classes else measure_numbers
+    batch = sw.tensor(x), sw.tensor(y)
     quiet = hush()
     try:
-        with frame.keep(None, None):
-            arrays = {name: values[:1] for name, values in predictor.arrays.items()}
-            model = build_model(replace(predictor.architecture, members=1), arrays)
-            model.train()
-            loss: Any = nn.functional.cross_entropy if classes else measure_numbers
-            record = frame.record(model, loss, sw.tensor(x), sw.tensor(y))
-        names = name_layers(predictor.architecture)
-        for call in record.calls:
-            call.name = tell_layer(names.get(call.name, call.name), lang)
-        return Examination(read(record), lang=lang)
+        found = [
+            _examine_member(predictor, member, loss, batch, lang)
+            for member in range(predictor.architecture.members)
+        ]
+        return max(found, key=_weigh)
     finally:
         restore(quiet)
+
+
+def _examine_member(
+    predictor: Predictor, member: int, loss: Any, batch: tuple[Any, Any], lang: str
+) -> Examination:
+    """Return the gradient health of one member of a committee."""
+    frame = Own()
+    with frame.keep(None, None):
+        arrays = {n: values[member : member + 1] for n, values in predictor.arrays.items()}
+        model = build_model(replace(predictor.architecture, members=1), arrays)
+        model.train()
+        record = frame.record(model, loss, *batch)
+    names = name_layers(predictor.architecture)
+    for call in record.calls:
+        call.name = tell_layer(names.get(call.name, call.name), lang)
+    return Examination(read(record), lang=lang)
+
+
+def _weigh(examination: Examination) -> float:
+    """Return how strong the strongest finding is; of members without one the first is told."""
+    return max((f.strength for f in examination.findings), default=0.0)
 
 
 def read_rows(predictor: Predictor, table: Table) -> tuple[np.ndarray, np.ndarray]:

@@ -167,10 +167,11 @@ class Search:
             self.proved = best
             if self._is_enough(best):
                 break
-            racers = [(pair, new) for pair in entered if pair[0] not in best.plan.remedies
-                      for new in self._choose(best.plan, *pair)]  # fmt: skip
-            racers += [(pair, new) for pair in instead
-                       for new in self._choose(self.start.plan, *pair)
+            racers = [((remedy, finding), new) for remedy, finding in entered
+                      if remedy not in best.plan.remedies
+                      for new in self._choose(best.plan, remedy, finding)]  # fmt: skip
+            racers += [((remedy, finding), new) for remedy, finding in instead
+                       for new in self._choose(self.start.plan, remedy, finding)
                        if new.plan.changes != best.plan.changes]  # fmt: skip
             instead = []
             racers.sort(key=lambda racer: racer[1].average(self.first), reverse=True)
