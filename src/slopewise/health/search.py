@@ -18,8 +18,8 @@ import slopewise as sw
 from slopewise import nn, optim
 from slopewise.health.examination import Examination
 from slopewise.health.finding import REMEDIES, Finding
+from slopewise.health.plain import RATE, SMALLEST_BATCH, make_plain
 from slopewise.health.remedies import Plan, Rows, list_variants, train_plan
-from slopewise.health.surgery import Standardise
 
 HELD = 0.25
 """Share of the rows that a seed judges by where none are given."""
@@ -299,7 +299,7 @@ class Search:
         made = made[0] if isinstance(made, tuple) else made
         if x.dtype.kind != "f" or made.ndim != 2:
             return None
-        width, classes = int(x[0].size), int(made.shape[1])
+        classes = int(made.shape[1])
         loss = plan.loss_fn
         if y.dtype.kind != "f":
             classes = max(classes, int(y.max()) + 1) if classes > 1 else classes
@@ -310,11 +310,9 @@ class Search:
                 if isinstance(module, nn.Linear):
                     module.reset_parameters()
 
-        layers = [nn.Flatten(), nn.Linear(width, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(),
-                  nn.Linear(64, classes)]  # fmt: skip
-        plain = nn.Sequential(Standardise(x), *layers)
-        peer = replace(plan, model=plain, loss_fn=loss, batch=max(plan.batch, 16), draw=draw,
-                       make_optimizer=lambda p: optim.Adam(p, lr=5e-3))  # fmt: skip
+        batch = max(plan.batch, SMALLEST_BATCH)
+        peer = replace(plan, model=make_plain(x, classes), loss_fn=loss, batch=batch, draw=draw,
+                       make_optimizer=lambda p: optim.Adam(p, lr=RATE))  # fmt: skip
         return Scored(peer, self.data, self.steps)
 
 

@@ -1,16 +1,15 @@
 """The probe for PyTorch's modules: runs one batch with hooks, and leaves everything as it was.
 
 Invariant: after a probe mode, parameters, gradients, buffers and hooks are what they were before;
-the caller keeps random generators. Values are copied when a layer runs and gradients come through
-tensor hooks, so changes in place, shared modules and checkpoints are seen as they happen. What
-cannot be split is one block. It is separate because our own modules have a tape of another kind.
+the caller keeps random generators. Values are copied when a layer runs and gradients are asked for
+by places on the tape, so changes in place, shared modules and checkpoints are seen as they happen.
+What cannot be split is one block. It is separate because our own modules have another tape.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from functools import lru_cache
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -21,104 +20,25 @@ from slopewise.errors import UsageError
 from slopewise.health.heads import make_trials, name_last
 from slopewise.health.record import Call, Record
 from slopewise.health.slopes import find_known_slope
-from slopewise.health.torch_arrays import copy_numbers, look_at, read_floats, read_tensor
-
-_KINDS: list[tuple[str, tuple[str, ...]]] = [
-    ("weights", ("Linear", "Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d",
-                 "ConvTranspose3d", "Bilinear", "Embedding")),
-    ("norm", ("BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "LayerNorm", "GroupNorm", "RMSNorm",
-              "InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d")),
-    ("dropout", ("Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "AlphaDropout",
-                 "FeatureAlphaDropout")),
-    ("pool", ("MaxPool1d", "MaxPool2d", "MaxPool3d", "AvgPool1d", "AvgPool2d", "AvgPool3d",
-              "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveAvgPool3d", "AdaptiveMaxPool2d")),
-    ("shape", ("Flatten", "Unflatten", "Identity")),
-    ("recurrent", ("RNN", "GRU", "LSTM")),
-]  # fmt: skip
-_WHOLE_AXIS = ("Softmax", "Softmax2d", "Softmin", "LogSoftmax", "GLU", "MultiheadAttention")
-_POINTWISE = (
-    "Relu", "Sigmoid", "Tanh", "Exp", "Expm1", "Log", "Log1p", "Softplus", "Gelu", "Silu", "Elu",
-    "LeakyRelu", "Hardtanh", "Hardswish", "Hardsigmoid", "Mish", "Abs", "Pow", "Sqrt", "Sin", "Cos",
-    "Sinh", "Cosh", "Atan", "Asinh", "Neg", "Mul", "Div", "Add", "Sub", "Rsub", "Clamp",
-    "ClampMin", "ClampMax", "Reciprocal", "Erf", "LogSigmoid", "Threshold", "Clone", "Alias",
-)  # fmt: skip
-"""Nodes of the tape that work number by number, where one operand comes in."""
-Key = tuple[int, int]
-"""A node of the tape and which of its outputs; or a tensor that is on none."""
-
-
-def find_type(module: Any) -> tuple[str, str]:
-    """Return what kind of layer a module is, and the name of PyTorch's class that it runs as.
-
-    Examples
-    --------
-    >>> find_type(torch.nn.Linear(2, 3)), find_type(torch.nn.Softmax(-1))
-    (('weights', 'Linear'), ('block', 'Softmax'))
-    """
-    if isinstance(module, torch.jit.ScriptModule):
-        return "block", str(getattr(module, "original_name", type(module).__name__))
-    kind, name = _find_class(type(module), module.training)
-    if kind == "block" and _is_parametrized(module):
-        name = name.removeprefix("Parametrized")
-    return kind, name
-
-
-@lru_cache(maxsize=1024)
-def _find_class(cls: Any, training: bool) -> tuple[str, str]:
-    for base in cls.__mro__:
-        name = base.__name__
-        if not base.__module__.startswith("torch.nn.modules") or base.forward is not cls.forward:
-            continue
-        for kind, names in _KINDS:
-            if name in names:
-                return kind, name
-        random = name == "RReLU" and training
-        if base.__module__.endswith(".activation") and name not in _WHOLE_AXIS and not random:
-            return "activation", name
-    return "block", cls.__name__
-
-
-def _is_parametrized(module: Any) -> bool:
-    return isinstance(getattr(module, "parametrizations", None), torch.nn.ModuleDict)
-
-
-def _list_parameters(module: Any) -> list[tuple[str, Any]]:
-    """Return the parameters of a watched module, which most often holds no other, by name."""
-    if module._modules:
-        return list(module.named_parameters())
-    return [(name, p) for name, p in module._parameters.items() if p is not None]
-
-
-def list_layers(model: Any) -> list[tuple[str, Any]]:
-    """Return the modules that are watched: those that hold no other, or cannot be looked into.
-
-    Examples
-    --------
-    >>> nn = torch.nn
-    >>> [name for name, _ in list_layers(nn.Sequential(nn.Sequential(nn.Linear(1, 1)), nn.ReLU()))]
-    ['0.0', '1']
-    """
-    found: list[tuple[str, Any]] = []
-    seen: set[int] = set()
-
-    def visit(name: str, module: Any) -> None:
-        if id(module) in seen:
-            return
-        seen.add(id(module))
-        inner = getattr(module, "_orig_mod", None)
-        if isinstance(inner, torch.nn.Module) and hasattr(torch.compiler, "set_stance"):
-            visit(name, inner)
-            return
-        whole = (torch.nn.MultiheadAttention, torch.jit.ScriptModule)
-        children = list(module.named_children())
-        if not children or _is_parametrized(module) or inner or isinstance(module, whole):
-            found.append((name or type(module).__name__, module))
-            return
-        for child, value in children:
-            visit(f"{name}.{child}" if name else child, value)
-
-    visit("", model)
-    return found
+from slopewise.health.torch_arrays import copy_numbers, look_at, read_floats
+from slopewise.health.torch_layers import (
+    KINDS,
+    find_type,
+    is_parametrized,
+    list_layers,
+    list_parameters,
+    read_settings,
+)
+from slopewise.health.torch_tape import (
+    Key,
+    find_chain_slope,
+    find_key,
+    find_slope,
+    is_pointwise,
+    lend_gradients,
+    name_node,
+    walk_back,
+)
 
 
 def record_torch_batch(
@@ -270,7 +190,7 @@ class _Watch:
             else:
                 self.pending.append(_Input(None, (0, -2), None))
                 return None
-        found = _Input(self._read_once(first), _key(first), first.grad_fn)
+        found = _Input(self._read_once(first), find_key(first), first.grad_fn)
         self.pending.append(found)
         if not first.is_floating_point():
             return None
@@ -299,11 +219,11 @@ class _Watch:
             call = Call(name if number == 1 else f"{name}#{number}", kind, type_name,
                         x=given.value, y=self._read_once(result))  # fmt: skip
             given.call = call
-            call.settings = _read_settings(module)
+            call.settings = read_settings(module)
             self.calls.append(call)
             self.modules.append(module)
             self.given.append(given)
-            self.results.append((_key(result), result.grad_fn, result))
+            self.results.append((find_key(result), result.grad_fn, result))
             if given.edge is not None:
                 self.wanted.append((given.edge, call, "grad_x"))
             if result.requires_grad:
@@ -367,7 +287,7 @@ class _Watch:
 
     def _go_back(self, loss: Any) -> dict[int, Any]:
         """Fill in the gradients of values, and return those of parameters by the id of each."""
-        leaves = [p for m in self.modules for _, p in _list_parameters(m) if p.requires_grad]
+        leaves = [p for m in self.modules for _, p in list_parameters(m) if p.requires_grad]
         leaves = list({id(p): p for p in (*leaves, *self.leaves)}.values())
         edges = [edge for edge, _, _ in self.wanted]
         try:
@@ -378,7 +298,7 @@ class _Watch:
             # Some checkpoints, and other functions that go back within, must gather in leaves.
             for edge, call, name in self.wanted:
                 self._catch(edge, call, name)
-            with _lend_gradients(self.model, loss) as gradients:
+            with lend_gradients(self.model, loss) as gradients:
                 loss.backward(retain_graph=True)
                 return gradients()
         for (_, call, name), gradient in zip(self.wanted, found[len(leaves) :], strict=True):
@@ -391,10 +311,10 @@ class _Watch:
         call, module = self.calls[place], self.modules[place]
         turned = call.type.startswith("ConvTranspose")
         weigh = read_floats if self.full else look_at
-        if not _is_parametrized(module):
-            own = dict(_list_parameters(module))
+        if not is_parametrized(module):
+            own = dict(list_parameters(module))
         else:
-            call.kind = next((k for k, names in _KINDS if call.type in names), "block")
+            call.kind = next((k for k, names in KINDS if call.type in names), "block")
             own = {name: getattr(module, name) for name in module.parametrizations}
             own |= dict(module.named_parameters(recurse=False))
         for name, p in own.items():
@@ -408,7 +328,7 @@ class _Watch:
         elif call.kind == "activation":
             call.slope = None if self.full else find_known_slope(call.type, call.x)
             if call.slope is None:
-                call.slope = _find_slope(module, call.x, self.results[place][2])
+                call.slope = find_slope(module, call.x, self.results[place][2])
 
     def _read_function(self, place: int) -> None:
         """Tell an activation that someone wrote from other layers, by what it ran."""
@@ -416,9 +336,9 @@ class _Watch:
         key, node, _ = self.results[place]
         if edge is None or node is None or call.x.shape != call.y.shape:
             return
-        chain, sources = _walk_back(node, key[1], {(id(edge.node), edge.output_nr): 0})
-        if chain and sources == [0] and all(map(_is_pointwise, chain)):
-            slope = _find_chain_slope(chain, self.results[place][2])
+        chain, sources = walk_back(node, key[1], {(id(edge.node), edge.output_nr): 0})
+        if chain and sources == [0] and all(map(is_pointwise, chain)):
+            slope = find_chain_slope(chain, self.results[place][2])
             if slope is not None:
                 call.kind, call.slope = "activation", slope
 
@@ -438,8 +358,8 @@ class _Watch:
                     known[key] = call.sources[-1]
             listed.append(call)
             known[self.results[i][0]] = len(listed) - 1
-        if _key(output) not in known and _node(output) is not None:
-            _insert(_node(output), _key(output), known, listed, end)
+        if find_key(output) not in known and output.grad_fn is not None:
+            _insert(output.grad_fn, find_key(output), known, listed, end)
         return listed
 
 
@@ -447,18 +367,18 @@ def _insert(
     node: Any, key: Key, known: dict[Key, int], listed: list[Call], after: Call
 ) -> tuple[int, ...]:
     """Add what ran between known outputs and an input, and return its place."""
-    chain, sources = _walk_back(node, key[1], known)
+    chain, sources = walk_back(node, key[1], known)
     if not chain:
         return tuple(sources)
-    names = [_name(n) for n in chain]
+    names = [name_node(n) for n in chain]
     made = Call(f"before {after.name}", "block", "+".join(n.lower() for n in names))
     made.sources = tuple(sources)
     made.y, made.grad_y = after.x, after.grad_x
     if len(sources) == 1 and sources[0] >= 0:
         source = listed[sources[0]]
         made.x, made.grad_x = source.y, source.grad_y
-        if all(map(_is_pointwise, chain)):
-            slope = _find_chain_slope(chain, made.y)
+        if all(map(is_pointwise, chain)):
+            slope = find_chain_slope(chain, made.y)
             if slope is not None and slope.shape == np.shape(made.x):
                 made.kind, made.type, made.slope = "activation", names[-1].lower(), slope
     elif len(sources) > 1 and set(names) == {"Add"}:
@@ -467,117 +387,6 @@ def _insert(
     return (len(listed) - 1,)
 
 
-def _key(tensor: Any) -> Key:
-    if tensor.grad_fn is None:
-        return (id(tensor), -1)
-    return (id(tensor.grad_fn), tensor.output_nr)
-
-
-def _node(tensor: Any) -> Any:
-    return tensor.grad_fn
-
-
-def _name(node: Any) -> str:
-    return type(node).__name__.partition("Backward")[0]
-
-
-def _is_pointwise(node: Any) -> bool:
-    operands = [each for each, _ in node.next_functions if each is not None]
-    return _name(node) in _POINTWISE and len(operands) == 1
-
-
-def _walk_back(node: Any, number: int, known: dict[Key, int]) -> tuple[list[Any], list[int]]:
-    """Return the nodes between a tensor and outputs that are known, and those outputs' places."""
-    found: dict[int, Any] = {}
-    sources: dict[int, None] = {}
-    pending = [(node, number)]
-    while pending:
-        node, number = pending.pop()
-        if (id(node), number) in known:
-            sources[known[(id(node), number)]] = None
-        elif type(node).__name__ != "AccumulateGrad" and id(node) not in found:
-            found[id(node)] = node
-            pending.extend((n, i) for n, i in node.next_functions if n is not None)
-    ordered = sorted(found.values(), key=_count)
-    return ordered, sorted(sources)
-
-
-def _count(node: Any) -> int:
-    """Return a number that grows in the order in which nodes were made."""
-    return node._sequence_nr() if hasattr(node, "_sequence_nr") else 0
-
-
-def _find_slope(module: Any, x: Any, like: Any) -> Any:
-    """Return an activation's derivative at every element of its input."""
-    with torch.enable_grad():
-        at = torch.as_tensor(x).to(like.device, like.dtype).requires_grad_()
-        out = type(module).forward(module, at.clone())
-        return read_floats(torch.autograd.grad(out.sum(), at)[0])
-
-
-def _find_chain_slope(chain: list[Any], like: Any) -> Any:
-    """Return the derivative of functions of one operand, one after another; None if unknown."""
-    if not isinstance(like, torch.Tensor):
-        like = torch.as_tensor(like, dtype=torch.float32)
-    slope = torch.ones_like(like.detach())
-    with suppress(RuntimeError, TypeError), torch.no_grad():
-        for node in reversed(chain):
-            back = node(slope)
-            back = back if isinstance(back, tuple) else (back,)
-            places = [i for i, (n, _) in enumerate(node.next_functions) if n is not None]
-            slope = back[places[0]]
-        return read_floats(slope)
-    return None
-
-
-@contextmanager
-def _lend_gradients(model: Any, loss: Any) -> Iterator[Callable[[], dict[int, Any]]]:
-    """Let gradients gather in every leaf that the loss reaches, and put back what was there.
-
-    Hooks that act on gathered gradients, as optimisers in the backward pass, are put aside.
-    """
-    leaves = {id(p): p for p in model.parameters()}
-    pending, seen = [loss.grad_fn], set[int]()
-    nodes: list[Any] = []  # keeps wrappers of nodes alive, so that their ids stay theirs
-    while pending:
-        node = pending.pop()
-        if node is None or id(node) in seen:
-            continue
-        seen.add(id(node))
-        nodes.append(node)
-        variable = getattr(node, "variable", None)
-        if variable is not None:
-            leaves[id(variable)] = variable
-        pending.extend(n for n, _ in node.next_functions)
-    acting = [getattr(p, "_post_accumulate_grad_hooks", None) or {} for p in leaves.values()]
-    aside = [dict(hooks) for hooks in acting]
-    for hooks in acting:
-        hooks.clear()
-    kept = [(p, p.grad) for p in leaves.values()]
-    for p, _ in kept:
-        p.grad = None
-    try:
-        yield lambda: {id(p): p.grad for p, _ in kept}
-    finally:
-        for p, grad in kept:
-            p.grad = grad
-        for hooks, put in zip(acting, aside, strict=True):
-            hooks.update(put)
-
-
 def _turn(array: np.ndarray, turned: bool) -> np.ndarray:
     """Return weights of a transposed convolution with the outputs first, as others have them."""
     return np.swapaxes(array, 0, 1) if turned else array
-
-
-def _read_settings(module: Any) -> dict[str, Any]:
-    names = ("eps", "normalized_shape", "num_groups", "stride", "padding", "padding_mode",
-             "dilation", "kernel_size", "groups",
-             "inplace", "p", "batch_first", "nonlinearity")  # fmt: skip
-    own = vars(module)
-    settings = {name: own[name] for name in names if name in own}
-    settings["training"] = bool(module.training)
-    for name in ("running_mean", "running_var"):
-        if name in own.get("_buffers", ()) and own["_buffers"][name] is not None:
-            settings[name] = read_tensor(own["_buffers"][name])
-    return settings
