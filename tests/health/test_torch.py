@@ -9,7 +9,7 @@ import pytest
 import slopewise as sw
 from slopewise import nn
 from slopewise.errors import UsageError
-from slopewise.health import examine
+from slopewise.health import Watcher, examine
 
 torch = pytest.importorskip("torch")
 from torch.utils import checkpoint as ckpt  # noqa: E402
@@ -436,3 +436,59 @@ def test_a_look_reads_what_a_full_record_has(dtype):
             for key, value in getattr(a, group).items():
                 near = pytest.approx(value, rel=0.02, abs=1e-3, nan_ok=True)
                 assert getattr(b, group)[key] == near, key
+
+
+class InPlace(tnn.Module):
+    """A function changes a layer's output in place, and a layer its input."""
+
+    def __init__(self):
+        super().__init__()
+        self.one, self.two, self.out = tnn.Linear(4, 6), tnn.Linear(6, 6), tnn.Linear(6, 2)
+        self.act = tnn.ReLU(inplace=True)
+
+    def forward(self, x):
+        h = self.one(x)
+        h.tanh_()
+        return self.out(self.act(self.two(h)) + 1)
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_gradients_are_those_of_values_before_they_change_in_place(full):
+    torch.manual_seed(0)
+    model, (x, y) = InPlace(), make_batch()
+    record = record_torch_batch(model, loss_of_squares, x, y, full=full)
+    calls = {call.name: call for call in record.calls}
+    # The same without anything in place, where every value keeps its own gradient.
+    a = model.one(x)
+    h = torch.tanh(a)
+    b = model.two(h)
+    c = torch.relu(b)
+    d = c + 1
+    values = [a, h, b, c, d]
+    grads = torch.autograd.grad(loss_of_squares(model.out(d), y), values)
+    for name, i, o in (("two", 1, 2), ("act", 2, 3)):
+        np.testing.assert_allclose(calls[name].grad_x, grads[i].numpy(), rtol=1e-5, atol=1e-7)
+        np.testing.assert_allclose(calls[name].grad_y, grads[o].numpy(), rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(calls["one"].grad_y, grads[0].numpy(), rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(calls["out"].grad_x, grads[4].numpy(), rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.filterwarnings("ignore")
+def test_a_watcher_sees_the_layers_of_what_is_compiled_meanwhile(compiled):
+    if compiled and not hasattr(torch.compiler, "set_stance"):
+        pytest.skip("PyTorch before 2.6")
+    torch.manual_seed(0)
+    model = tnn.Sequential(tnn.Linear(4, 6), tnn.Tanh(), tnn.Linear(6, 2))
+    x, y = make_batch()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    watcher = Watcher(model, loss_of_squares, (x, y), every=1, notify=None)
+    run = torch.compile(model, backend="eager") if compiled else model
+    if compiled:
+        watcher.model[0] = torch.compile(model[0], backend="eager")
+    for _ in range(3):
+        optimizer.zero_grad()
+        loss_of_squares(run(x), y).backward()
+        optimizer.step()
+        watcher.step()
+    assert len(watcher.watch.looks) == 3 and watcher.watch.names == ["0", "1", "2"]
