@@ -190,7 +190,8 @@ class _Watch:
     def finish(self, x: Any, y: Any, output: Any, loss: Any, full: bool) -> Record:
         """Go back once, and turn tensors into arrays."""
         read = _array if full else _view
-        parameters = {id(m): list(m.named_parameters()) for m in self.modules}
+        # Layers that are watched hold no others.
+        parameters = {id(m): list(m.named_parameters(recurse=False)) for m in self.modules}
         own = (p for listed in parameters.values() for _, p in listed)
         logits = output[0] if isinstance(output, tuple) else output
         wanted = [t for t in (*self.inputs, *self.outputs, logits, *own)
