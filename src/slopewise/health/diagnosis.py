@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 from slopewise.health.apportion import share, split, split_nominal
 from slopewise.health.finding import Finding
@@ -23,6 +24,8 @@ from slopewise.health.readings import Readings
 
 RATIO = 1e3
 """Gradients that differ by three orders of magnitude: no one learning rate serves both ends."""
+FORGOTTEN = 1e6
+"""Networks still learn from steps of time whose gradient is smaller by some orders of magnitude."""
 CONTRAST = 100.0
 """Columns whose deviations differ by this are seen by the weights as if one of them were alone."""
 SIZE = 30.0
@@ -35,7 +38,8 @@ FAR = 5.0
 """Outputs drawn by weights of the right size lose about as much as guessing, not five times."""
 LEFT = 0.1
 """Below a tenth of what guessing leaves, there is nothing to complain of at the head."""
-_PLAIN = {"head": 0}
+SIGN = 0.01
+"""Being right costs more than guessing by a hundredth of either: no matter of rounding."""
 
 
 def diagnose(readings: Readings) -> list[Finding]:
@@ -55,18 +59,31 @@ def diagnose(readings: Readings) -> list[Finding]:
     >>> diagnose(Readings([], Head(loss=0.7, guess=0.7, best=0.0, grad=0.1), Inputs(rms=1.0)))
     []
     """
+    if readings.inputs.broken:
+        return _check_numbers(readings)  # all that follows would follow from it
+    if readings.trajectory is not None and readings.trajectory.frozen == 1:
+        return [_freeze(readings, 10.0)]
     progress = judge_progress(readings)
     certain = [
         *_check_head(readings),
+        *_check_cut(readings),
         *_check_symmetry(readings),
         *_check_inputs(readings, progress),
+        *_check_targets(readings, progress),
+        *_check_frozen(readings, progress),
     ]
     finite = _check_finite(readings)
     flow = [*_check_dead(readings), *_check_chain(readings), *_check_saturation(readings),
-            *_check_norms(readings), *_check_bend(readings), *_check_width(readings)]  # fmt: skip
+            *_check_norms(readings), *_check_bend(readings), *_check_width(readings),
+            *_check_time(readings, progress)]  # fmt: skip
     rates = _check_rate(readings, progress)
     limit = progress.threshold
     flow = [f for f in flow if f.strength >= limit]
+    if any(f.id == "cut_off" for f in certain):
+        flow = []  # what would be told of a gradient that is not there
+    if finite:
+        flow = [f for f in flow if f.id != "dying_relu"]  # what is no number wakes no unit
+        finite = _excuse(finite, readings, progress)
     t = readings.trajectory
     if progress.too_low and t is not None and not t.adaptive and not flow:
         # Without Adam a step is as long as the gradient: where that vanishes, steps are short.
@@ -97,6 +114,7 @@ def _order(found: Sequence[Finding]) -> list[Finding]:
     drawn_small = any(f.id in ("vanishing", "forward_collapse") and f.cause == "initialisation"
                       for f in found)  # fmt: skip
     places: dict[str, float] = {
+        "broken_input": 0, "cut_off": 0, "frozen": 1, "target_scale": 1,
         "wrong_head": 0, "no_head_gradient": 0, "symmetry": 1, "input_scale": 2,
         "dying_relu": 5 if drawn_small else 3, "saturated": 4, "exploding": 4,
         "vanishing": 4, "forward_collapse": 4,
@@ -127,8 +145,7 @@ def _weights(readings: Readings) -> list[Factor]:
 def _check_head(readings: Readings) -> list[Finding]:
     head = readings.head
     whole = head.guess - head.best
-    weights = _weights(readings)
-    layer = weights[-1].name if weights else ""
+    layer = _name_output(readings)
     shown = {"loss": head.loss, "loss_guess": head.guess, "loss_best": head.best}
     if math.isfinite(head.sure) and head.surer < -1 and head.surer < 1.5 * head.sure:
         shown["loss_sure"] = head.surer
@@ -136,6 +153,9 @@ def _check_head(readings: Readings) -> list[Finding]:
     if not whole > 0:
         if head.unfit:
             return [_head("wrong_head", "shapes", layer, shown)]
+        if -whole > SIGN * max(abs(head.guess), abs(head.best)):
+            # Guessing costs less than being right: what is learned is to be wrong.
+            return [replace(_head("wrong_head", "sign", "", shown), factor="", remedies=())]
         return []
     left = head.left
     if head.last == "softmax" and head.width == 1 and left > LEFT:
@@ -153,6 +173,39 @@ def _check_head(readings: Readings) -> list[Finding]:
         cause = "saturation" if head.last in ("sigmoid", "softmax", "tanh") else "output"
         return [_head("no_head_gradient", cause if head.grad else "loss", layer, shown)]
     return []
+
+
+def _name_output(readings: Readings) -> str:
+    """Return the layer that bounds the outputs, else the last one with weights."""
+    factors = readings.factors
+    last = max((i for i, f in enumerate(factors) if f.letter == "M"), default=-1)
+    after = [f.name for f in factors[last + 1 :] if f.type.lower() == readings.head.last]
+    return after[-1] if after else factors[last].name if last >= 0 else ""
+
+
+def _check_cut(readings: Readings) -> list[Finding]:
+    """No gradient at all before some place, though weights and units would let it pass."""
+    weights = _weights(readings)
+    head = readings.head
+    if len(weights) < 2 or not head.grad > 0 or not math.isfinite(head.loss):
+        return []
+    factors = readings.factors
+    if math.isnan(weights[0].grad_out):
+        # Not a gradient of 0, but none: the tape does not lead there.
+        place = max(i for i, f in enumerate(factors) if f is weights[0] or _is_cut(f))
+    elif weights[0].grad_out == 0:
+        stops = [i for i, f in enumerate(factors) if f.grad_in == 0 and f.grad_out > 0]
+        if not stops or factors[stops[-1]].letter != "R":
+            return []
+        place = stops[-1]
+    else:
+        return []
+    shown = {"ratio": 0.0}
+    return [Finding("cut_off", "cut", factors[place].name, "", 100.0, shown, (), {}, 10.0)]
+
+
+def _is_cut(factor: Factor) -> bool:
+    return factor.letter == "M" and math.isnan(factor.grad_out)
 
 
 def _head(id: str, cause: str, layer: str, shown: dict[str, float]) -> Finding:
@@ -182,6 +235,39 @@ def _check_inputs(readings: Readings, progress: Progress) -> list[Finding]:
 LEAST = 1e-30
 
 
+def _check_numbers(readings: Readings) -> list[Finding]:
+    x = readings.inputs
+    shown = {"input_broken": x.broken}
+    if x.column >= 0:
+        shown["input_column"] = float(x.column)
+    return [Finding("broken_input", "not_numbers", "", "", 100.0, shown, (), {}, 10.0)]
+
+
+def _check_targets(readings: Readings, progress: Progress) -> list[Finding]:
+    """Numbers to be learned that are far larger or smaller than what outputs start as."""
+    size = readings.head.target
+    if not 0 < size < math.inf or readings.head.left < LEAST_LEFT:
+        return []
+    strength = abs(math.log(size)) / math.log(RATIO)
+    if strength < max(1.0, progress.threshold):
+        return []
+    shown = {"target_size": size, "loss": readings.head.loss, "loss_guess": readings.head.guess}
+    return [Finding("target_scale", "target", "", "", 100.0, shown,
+                    ("scale_target", "raise_rate"), {}, strength)]  # fmt: skip
+
+
+def _check_frozen(readings: Readings, progress: Progress) -> list[Finding]:
+    t = readings.trajectory
+    if t is None or t.frozen < 0.5 or not (progress.stuck or progress.lag > 0.15):
+        return []
+    return [_freeze(readings, 1.0 + t.frozen)]
+
+
+def _freeze(readings: Readings, strength: float) -> Finding:
+    share = readings.trajectory.frozen if readings.trajectory is not None else 1.0
+    return Finding("frozen", "left_out", "", "", 100.0, {"frozen": share}, (), {}, strength)
+
+
 def _check_symmetry(readings: Readings) -> list[Finding]:
     hidden = _weights(readings)[:-1]
     alike = [
@@ -207,10 +293,10 @@ def _check_finite(readings: Readings) -> list[Finding]:
     sound = math.isfinite(readings.head.loss)
     if sound and not broken:
         return []
-    parts = split(readings.factors)
-    grown = _grown(readings.factors)
-    layer, letter, cause = grown
-    del parts
+    layer, letter, cause = _grown(readings.factors)
+    spoilt = [f for f in readings.factors if not math.isfinite(f.weights.get("norm", 0.0))]
+    if spoilt:
+        layer, letter, cause = spoilt[0].name, "M", "not_numbers"
     shown = {"loss": readings.head.loss, "largest_rms": max(
         (f.forward.get("rms", 0.0) for f in readings.factors
          if math.isfinite(f.forward.get("rms", 0.0))), default=0.0)}  # fmt: skip
@@ -219,6 +305,14 @@ def _check_finite(readings: Readings) -> list[Finding]:
     return [
         Finding("exploding", cause, layer, letter, 100.0, shown, remedies, {layer: 100.0}, 10.0)
     ]
+
+
+def _excuse(found: list[Finding], readings: Readings, progress: Progress) -> list[Finding]:
+    """Where numbers broke down while steps were taken, the steps are to blame first."""
+    t = readings.trajectory
+    if t is None or not progress.too_high or not math.isfinite(t.ends[0]):
+        return found
+    return [replace(f, strength=1.5) for f in found]
 
 
 def _grown(factors: Sequence[Factor]) -> tuple[str, str, str]:
@@ -296,6 +390,11 @@ def _check_chain(readings: Readings, searching: bool = False) -> list[Finding]:
             # A squared error of outputs of size 1 is some times that of guessing as it is.
             logits = math.isfinite(head.sure) and head.sure < head.exact
             strength = math.log(head.left) / math.log(FAR if logits else SIZE)
+            if logits:
+                # Where one class is rare, guessing it costs little; knowing nothing costs more.
+                known = max(head.guess - head.best, math.log(max(2, head.width)))
+                far = max((head.loss - head.best) / known, LEAST)
+                strength = math.log(far) / math.log(FAR)
             layer, letter, cause = _grown(readings.factors)
             shown = {**shown, "left": head.left}
             found.append(Finding("exploding", cause, layer, letter, 100.0, shown, (
@@ -383,7 +482,7 @@ def _check_dead(readings: Readings) -> list[Finding]:
 def _check_saturation(readings: Readings) -> list[Finding]:
     """Slopes far below the steepest because inputs are large, not because the activation is."""
     hidden = [f for f in _activations(readings) if f.type.lower() in ("sigmoid", "tanh", "softsign",
-              "hardtanh", "hardsigmoid", "relu6") and f.formula is not None]  # fmt: skip
+              "hardtanh", "hardsigmoid") and f.formula is not None]  # fmt: skip
     if not hidden:
         return []
     losses = {f.name: -math.log(max(f.ratio / f.parts.get("bound", 1.0), LEAST)) for f in hidden}
@@ -436,6 +535,28 @@ def _check_norms(readings: Readings) -> list[Finding]:
             found.append(Finding("normalisation", "batch", f.name, "N", 100.0, shown,
                                  ("layer_norm", "larger_batch"), {f.name: 100.0}, 1.0))  # fmt: skip
     return found[:1]
+
+
+def _check_time(readings: Readings, progress: Progress) -> list[Finding]:
+    """A gradient that does not reach the first steps of a sequence.
+
+    That is right where the last steps are enough, so it is told of networks that do not learn.
+    """
+    if not (progress.stuck or progress.lag > 0.15):
+        return []
+    found: list[Finding] = []
+    for f in readings.factors:
+        grads = [step["grad"] for step in f.steps]
+        if len(grads) < 2 or not 0 < max(grads) < math.inf:
+            continue
+        ratio = max(grads[0], LEAST) / max(grads)
+        strength = -math.log(ratio) / math.log(FORGOTTEN)
+        if strength < 1:
+            continue
+        shown = {"time_ratio": ratio, "time_steps": float(len(grads))}
+        found.append(Finding("vanishing", "time", f.name, "", 100.0, shown,
+                             ("recurrence", "optimiser"), {f.name: 100.0}, strength))  # fmt: skip
+    return found
 
 
 def _check_width(readings: Readings) -> list[Finding]:

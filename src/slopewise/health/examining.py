@@ -183,6 +183,9 @@ def _follow_all(
 ) -> None:  # fmt: skip
     with frame.keep(model, data):
         found, after = follow(model, loss_fn, listed, whole, optimizer, steps)
+    if found.frozen == 1:
+        readings.trajectory = found
+        return
     for scale in SCALES:
         with frame.keep(model, data):
             other, _ = follow(model, loss_fn, listed, whole, optimizer, steps, scale)

@@ -12,18 +12,19 @@ from typing import Any
 PROBLEMS = (
     "vanishing", "exploding", "forward_collapse", "dying_relu", "saturated", "no_head_gradient",
     "wrong_head", "learning_rate_high", "learning_rate_low", "oscillation", "input_scale",
-    "symmetry", "too_narrow", "normalisation",
+    "symmetry", "too_narrow", "normalisation", "broken_input", "target_scale", "cut_off", "frozen",
 )  # fmt: skip
 """What a finding may be."""
 CAUSES = (
     "activation", "initialisation", "saturation", "normalisation", "width", "depth", "input",
     "learning_rate", "batch", "range", "twice", "one_unit", "loss", "shapes", "constant",
-    "output",
+    "output", "not_numbers", "target", "cut", "left_out", "sign", "time",
 )  # fmt: skip
 """What may be behind it."""
 REMEDIES = (
-    "head", "standardise", "initialisation", "lsuv", "activation", "batch_norm", "layer_norm",
-    "residual", "lower_rate", "raise_rate", "optimiser", "clipping", "larger_batch", "width",
+    "head", "scale_target", "standardise", "initialisation", "recurrence", "lsuv", "activation",
+    "batch_norm", "layer_norm", "residual", "lower_rate", "raise_rate", "optimiser", "clipping",
+    "larger_batch", "width",
 )  # fmt: skip
 """What may be tried, in the order in which it is tried where nothing else is known."""
 

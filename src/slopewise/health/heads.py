@@ -128,25 +128,53 @@ def rate(output: Any, target: Any) -> tuple[str, float, float]:
     >>> rate(np.array([[2.0, 1.0], [0.0, 1.0]]), np.array([0, 0]))
     ('accuracy', 0.5, 1.0)
     """
+    metric, points, chance = rate_rows(output, target)
+    return metric, float(points.mean()) if points is not None else math.nan, chance
+
+
+def rate_rows(output: Any, target: Any) -> tuple[str, Any, float]:
+    """Return how good the outputs of each row are, so that their mean is what `rate` gives.
+
+    Parameters
+    ----------
+    output : ndarray of shape (n, ...)
+    target : ndarray
+
+    Returns
+    -------
+    str, ndarray of shape (n,) or None, float
+        What is counted, each row's part of it, and that of guessing; None where none can be told.
+
+    Examples
+    --------
+    >>> rate_rows(np.array([[2.0, 1.0], [0.0, 1.0]]), np.array([0, 0]))[1].tolist()
+    [1.0, 0.0]
+    """
     if _are_classes(output, target):
         if not math.isfinite(float(np.sum(output))):
-            return "accuracy", math.nan, math.nan
-        hits = int(np.count_nonzero(output.argmax(axis=1) == target))
-        return "accuracy", hits / len(target), int(np.bincount(target).max()) / len(target)
+            return "accuracy", None, math.nan
+        hits = (output.argmax(axis=1) == target).astype(float)
+        return "accuracy", hits, int(np.bincount(target).max()) / len(target)
     exact = _fill_exact(output, target)
     if exact is None or not np.all(np.isfinite(output)):
-        return "accuracy", math.nan, math.nan
+        return "accuracy", None, math.nan
     binary = np.all((exact == 0) | (exact == 1))
     if binary and (exact.ndim < 2 or exact.shape[1] == 1):
         cut = 0.5 if output.min() >= 0 and output.max() <= 1 else 0.0
         share = float(exact.mean())
-        return "accuracy", float(np.mean((output > cut) == (exact > 0.5))), max(share, 1 - share)
+        right = (output > cut) == (exact > 0.5)
+        return "accuracy", _average_rows(right), max(share, 1 - share)
     if binary and np.all(exact.sum(axis=1) == 1):
-        hits = np.mean(output.argmax(axis=1) == exact.argmax(axis=1))
-        return "accuracy", float(hits), float(exact.mean(axis=0).max())
-    left = float(np.sum((output - exact) ** 2))
-    whole = float(np.sum((exact - exact.mean(axis=0)) ** 2))
-    return "r2", 1.0 - left / whole if whole else math.nan, 0.0
+        right = output.argmax(axis=1) == exact.argmax(axis=1)
+        return "accuracy", _average_rows(right), float(exact.mean(axis=0).max())
+    left = _average_rows((output - exact) ** 2)
+    whole = float(np.mean((exact - exact.mean(axis=0)) ** 2))
+    return "r2", 1.0 - left / whole if whole else None, 0.0
+
+
+def _average_rows(values: Any) -> Any:
+    """Return the mean of each row."""
+    return values.reshape(len(values), -1).mean(axis=1)
 
 
 def _are_classes(output: Any, target: Any) -> bool:

@@ -237,7 +237,7 @@ def _describe_slopes(call: Call, found: Factor) -> None:
     found.parts["mean_slope"] = mean_slope
 
 
-_STEEPEST = {"sigmoid": 0.25, "tanh": 1.0, "relu": 1.0, "softplus": 1.0}
+_STEEPEST = {"sigmoid": 0.25, "tanh": 1.0, "relu": 1.0, "softplus": 1.0, "hardsigmoid": 1 / 6}
 
 
 # ------------------------------------------------------------------ N
@@ -246,7 +246,9 @@ _STEEPEST = {"sigmoid": 0.25, "tanh": 1.0, "relu": 1.0, "softplus": 1.0}
 def _measure_norm(call: Call, found: Factor) -> None:
     """N: the scale, and the share of the gradient that the projection keeps."""
     x, g = call.x, call.grad_y
-    gamma, eps = call.parameters.get("weight"), float(call.settings.get("eps", 1e-5))
+    gamma, eps = call.parameters.get("weight"), call.settings.get("eps", 1e-5)
+    if eps is None:  # PyTorch's RMSNorm, for the smallest of its dtype
+        eps = float(np.finfo(x.dtype).eps)
     if call.type == "LayerNorm":
         shape = tuple(call.settings["normalized_shape"])
         axes = tuple(range(x.ndim - len(shape), x.ndim))
@@ -254,6 +256,14 @@ def _measure_norm(call: Call, found: Factor) -> None:
         scaled = g * (1.0 if gamma is None else gamma)
         unit = (x - x.mean(axis=axes, keepdims=True)) / sigma
         projected = _project(scaled, unit, axes) / sigma
+        found.parts["scale"] = _norm(scaled / sigma) / found.grad_out
+    elif call.type == "RMSNorm":
+        shape = tuple(call.settings["normalized_shape"])
+        axes = tuple(range(x.ndim - len(shape), x.ndim))
+        sigma = np.sqrt((x**2).mean(axis=axes, keepdims=True) + eps)
+        scaled = g * (1.0 if gamma is None else gamma)
+        unit = x / sigma
+        projected = (scaled - np.mean(scaled * unit, axis=axes, keepdims=True) * unit) / sigma
         found.parts["scale"] = _norm(scaled / sigma) / found.grad_out
     elif call.type.startswith("BatchNorm"):
         axes = tuple(i for i in range(x.ndim) if i != 1)
@@ -324,10 +334,12 @@ def _measure_convolution(call: Call, found: Factor) -> None:
 
 
 def _differ(weight: Any, full: bool) -> float:
-    """Return how unlike each other the rows are: 0 where all are the same."""
+    """Return how unlike each other the rows are: 0 where all are the same; NaN for no numbers."""
     if not full:
         weight = weight[:: max(1, len(weight) // 4)].astype(np.float64)
     size = _norm(weight)
+    if not math.isfinite(size):
+        return math.nan
     return _norm(weight - weight.sum(axis=0) / len(weight)) / size if size > 0 else 0.0
 
 

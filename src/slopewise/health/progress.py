@@ -137,5 +137,9 @@ def judge_progress(readings: Readings) -> Progress:
     p.low = max(0.0, faster / 0.25)
     # Weights that will have changed by a tenth in all stay what they were drawn as.
     still = budget * p.ratio < 0.1 and faster > 0.05
-    p.too_low = not p.too_high and p.reached > 0.3 and p.ratio < STEP and (faster > 0.25 or still)
+    # Weights that will have changed by a hundredth in all cannot have learned anything.
+    stands = budget * p.ratio < 0.01
+    p.too_low = not p.too_high and p.reached > 0.3 and p.ratio < STEP and (
+        faster > 0.25 or still or stands)  # fmt: skip
+    p.low = max(p.low, 2.0 if p.too_low and stands else 0.0)
     return p

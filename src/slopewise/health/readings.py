@@ -46,6 +46,8 @@ class Head:
         How much of the output depends on the sample.
     unfit : bool
         Whether output and target have different shapes.
+    target : float
+        Size of targets that are numbers: the larger of mean and deviation; NaN for classes.
     """
 
     loss: float = math.nan
@@ -64,6 +66,7 @@ class Head:
     chance: float = math.nan
     spread: float = math.nan
     unfit: bool = False
+    target: float = math.nan
 
     @property
     def left(self) -> float:
@@ -87,6 +90,10 @@ class Inputs:
         Numbers in a row.
     normalised : bool
         Whether the network normalises them before its first weights.
+    broken : float
+        Share of the numbers that are none: infinite, or not a number.
+    column : int
+        The first column with one of those; -1 for none.
     """
 
     rms: float = math.nan
@@ -94,6 +101,8 @@ class Inputs:
     offset: float = 0.0
     width: int = 1
     normalised: bool = False
+    broken: float = 0.0
+    column: int = -1
 
 
 @dataclass
@@ -125,6 +134,8 @@ class Trajectory:
         Empty where that was not tried.
     adaptive : bool
         Whether the optimiser scales each step by the size of gradients, as Adam does.
+    frozen : float
+        Share of the model's weights that the optimiser does not have, or that take no gradient.
     """
 
     losses: list[float] = field(default_factory=list[float])
@@ -140,6 +151,7 @@ class Trajectory:
     plain: list[float] = field(default_factory=list[float])
     adaptive: bool = False
     momentum: float = 0.0
+    frozen: float = 0.0
 
 
 @dataclass
@@ -218,6 +230,8 @@ def _read_head(record: Record, factors: list[Factor]) -> Head:
     target = np.asarray(record.target)
     same_size = target.size == output.size and target.dtype.kind == "f"
     head.unfit = same_size and target.ndim != output.ndim
+    if head.metric == "r2" and target.dtype.kind == "f" and target.size:
+        head.target = max(abs(float(target.mean())), float(target.std()))
     last = next((i for i in reversed(range(len(factors))) if factors[i].letter == "M"), None)
     if last is not None and head.grad > 0:
         got = factors[last].grad_out
@@ -229,7 +243,16 @@ def _read_head(record: Record, factors: list[Factor]) -> Head:
 def _read_inputs(record: Record, factors: list[Factor]) -> Inputs:
     x = np.asarray(record.input)
     found = Inputs(width=int(x[0].size) if len(x) else 0)
-    if x.dtype.kind != "f" or len(x) < 2 or not np.all(np.isfinite(x)):
+    if x.dtype.kind != "f" or not x.size:
+        return found
+    finite = np.isfinite(x)
+    if not np.all(finite):
+        found.broken = 1.0 - float(np.mean(finite))
+        if x.ndim > 1:
+            axes = tuple(i for i in range(x.ndim) if i != 1)
+            found.column = int(np.argmin(finite.all(axis=axes)))
+        return found
+    if len(x) < 2:
         return found
     found.rms = float(np.sqrt(np.mean(x**2)))
     columns = x.reshape(len(x), -1) if x.ndim == 2 else np.moveaxis(x, 1, -1).reshape(

@@ -21,7 +21,7 @@ import slopewise as sw
 from slopewise import nn, optim
 from slopewise.health import surgery
 from slopewise.health.finding import Finding
-from slopewise.health.heads import rate
+from slopewise.health.heads import rate_rows
 from slopewise.health.probe import as_tensor, record_batch
 from slopewise.health.record import Record
 
@@ -47,8 +47,8 @@ class Plan:
     batch : int
     clip : float or None
         The largest norm of the gradient.
-    drawn : tuple of (str, callable)
-        What is drawn anew for each seed: the name of the change, and what draws it on a model.
+    draw : callable or None
+        What draws a model's weights anew, for each seed.
     changes : tuple of str
         Lines of code, one for each remedy.
     remedies : tuple of str
@@ -76,12 +76,13 @@ class Plan:
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows to train on, and rows to judge by."""
+    """Rows to train on, and rows to judge by, with their places among all."""
 
     x: Any
     y: Any
     held_x: Any
     held_y: Any
+    places: Any = None
 
 
 def train_plan(plan: Plan, rows: Rows, steps: int, seed: int) -> tuple[float, Any]:
@@ -111,7 +112,7 @@ def train_plan(plan: Plan, rows: Rows, steps: int, seed: int) -> tuple[float, An
             order = random.permutation(len(rows.x))
             for i in range(0, len(order), plan.batch):
                 picked = order[i : i + plan.batch]
-                if taken == steps or (len(picked) < 2 < plan.batch):
+                if taken == steps or (len(picked) < 2 < min(plan.batch, len(order))):
                     break
                 if not _step(model, plan, optimizer, rows.x[picked], rows.y[picked]):
                     return -math.inf, model
@@ -140,12 +141,18 @@ def _step(model: Any, plan: Plan, optimizer: Any, x: Any, y: Any) -> bool:
 
 def score(model: Any, rows: Rows) -> float:
     """Return accuracy or R squared on held-out rows; minus infinity for none."""
+    points = score_rows(model, rows)
+    found = float(points.mean()) if points is not None else math.nan
+    return found if math.isfinite(found) else -math.inf
+
+
+def score_rows(model: Any, rows: Rows) -> Any:
+    """Return each held-out row's part of the score, or None."""
     model.eval()
     with sw.no_grad():
         output = model(rows.held_x)
     output = output[0] if isinstance(output, tuple) else output
-    found = rate(np.asarray(output, float), np.asarray(rows.held_y))[1]
-    return found if math.isfinite(found) else -math.inf
+    return rate_rows(np.asarray(output, float), np.asarray(rows.held_y))[1]
 
 
 def remake(optimizer: Any, **changes: float) -> Callable[[Any], Any]:
@@ -220,13 +227,47 @@ def _fix_head(plan: Plan, rows: Rows, finding: Finding | None) -> Iterator[Plan]
         new = nn.Sigmoid() if one else nn.Identity()
         model = surgery.replace(model, found.name, new)
         yield replace(plan, model=model,
-                      changes=_say(plan, f"model.{_path(found.name)} = nn.{new!r}"))  # fmt: skip
+                      changes=_say(plan, f"model{_path(found.name)} = nn.{new!r}"))  # fmt: skip
 
 
 def _path(name: str) -> str:
     """Return a dotted name as Python: numbers in brackets."""
-    parts = [f"[{p}]" if p.isdigit() else f".{p}" for p in name.split(".")]
-    return "".join(parts).lstrip(".")
+    return "".join(f"[{p}]" if p.isdigit() else f".{p}" for p in name.split("."))
+
+
+def _scale_target(plan: Plan, rows: Rows, finding: Finding | None) -> Iterator[Plan]:
+    y = np.asarray(rows.y)
+    if y.dtype.kind != "f" or not len(y):
+        return
+    mean, deviation = float(y.mean()), float(y.std())
+    if not deviation > 0 or (abs(mean) < deviation and 0.5 < deviation < 2):
+        return
+
+    def measure(output: Any, target: Any) -> Any:
+        return plan.loss_fn((output - mean) / deviation, (target - mean) / deviation)
+
+    model = nn.Sequential(copy.deepcopy(plan.model), surgery.Rescale(mean, deviation))
+    old = plan.draw
+    draw = None if old is None else (lambda made: old(made[0]))
+    yield replace(plan, model=model, loss_fn=measure, draw=draw, changes=_say(
+        plan, "y = (y - y_train.mean()) / y_train.std()"))  # fmt: skip
+
+
+def _remember(plan: Plan, rows: Rows, finding: Finding | None) -> Iterator[Plan]:
+    kinds = (nn.RNN, nn.GRU, nn.LSTM)
+    if not any(isinstance(m, kinds) for m in plan.model.modules()):
+        return
+    old = plan.draw
+
+    def draw(model: Any) -> None:
+        if old is not None:
+            old(model)
+        for module in model.modules():
+            if isinstance(module, kinds):
+                surgery.open_gates(module)
+
+    yield replace(plan, draw=draw, changes=_say(
+        plan, "nn.init.orthogonal_(layer.weight_hh_l0)  # and forget gates' bias 3"))  # fmt: skip
 
 
 def _standardise(plan: Plan, rows: Rows, finding: Finding | None) -> Iterator[Plan]:
@@ -335,7 +376,8 @@ def _widen(plan: Plan, rows: Rows, finding: Finding | None) -> Iterator[Plan]:
 
 
 _MAKERS: dict[str, Callable[..., Iterator[Plan]]] = {
-    "head": _fix_head, "standardise": _standardise, "initialisation": _initialise,
+    "head": _fix_head, "scale_target": _scale_target, "standardise": _standardise,
+    "initialisation": _initialise, "recurrence": _remember,
     "lsuv": _equalise, "activation": _swap_activation, "batch_norm": _insert("batch"),
     "layer_norm": _insert("layer"), "residual": _connect, "lower_rate": _change_rate(LOWER),
     "raise_rate": _change_rate(tuple(1 / s for s in LOWER)), "optimiser": _use_adam,

@@ -16,10 +16,11 @@ import numpy as np
 
 import slopewise as sw
 from slopewise import nn, optim
+from slopewise.errors import SlopewiseError
 from slopewise.health.examination import Examination
 from slopewise.health.finding import REMEDIES, Finding
 from slopewise.health.plain import RATE, SMALLEST_BATCH, make_plain
-from slopewise.health.remedies import Plan, Rows, list_variants, train_plan
+from slopewise.health.remedies import Plan, Rows, list_variants, score_rows, train_plan
 
 HELD = 0.25
 """Share of the rows that a seed judges by where none are given."""
@@ -30,8 +31,8 @@ KEPT = 2
 """So many variants are trained in full: what learns fastest is not always best at the end."""
 FIRST_ROWS, SEEN_ROWS = 100, 300
 """Held-out rows that leave a remedy out, and that compare two plans: of few rows, more seeds."""
-MOST_SEEDS = 12
-"""Seeds that are added for the sake of few rows."""
+MOST_SEEDS = 4
+"""Seeds that together hold out every row once: more of them would see the same rows again."""
 MORE = 3
 """Times as many seeds decide where a gain is unsure."""
 PASSED = 4
@@ -82,31 +83,54 @@ class Data:
         One quarter of a few rows is too few to judge by; three different ones are most of them.
         """
         if self.held is not None:
-            return Rows(self.x, self.y, *self.held)
+            return Rows(self.x, self.y, *self.held, np.arange(len(self.held[0])))
         count = len(self.x)
         cut = max(1, round(count * (1 - HELD)))
         times, place = divmod(seed, round(1 / HELD))
         order = np.roll(np.random.default_rng(times).permutation(count), (count - cut) * place)
         train, held = order[:cut], order[cut:]
-        return Rows(self.x[train], self.y[train], self.x[held], self.y[held])
+        return Rows(self.x[train], self.y[train], self.x[held], self.y[held], held)
 
 
 class Scored:
     """A plan with its scores, seed by seed, as many as were asked for so far."""
 
-    def __init__(self, plan: Plan, data: Data, steps: int) -> None:
-        self.plan, self.data, self.steps = plan, data, steps
+    def __init__(self, plan: Plan, data: Data, steps: int, ours: bool = True) -> None:
+        self.plan, self.data, self.steps, self.ours = plan, data, steps, ours
         self.scores: list[float] = []
+        self.points: list[tuple[Any, Any]] = []  # of each seed: places of rows, and their scores
 
     def get(self, count: int) -> list[float]:
         """Return the scores of so many seeds; what is missing is trained."""
         for seed in range(len(self.scores), count):
-            self.scores.append(train_plan(self.plan, self.data.split(seed), self.steps, seed)[0])
+            rows = self.data.split(seed)
+            score, model = train(self.plan, rows, self.steps, seed, self.ours)
+            self.scores.append(score)
+            points = score_rows(model, rows) if model is not None and math.isfinite(score) else None
+            self.points.append((rows.places, points))
         return self.scores[:count]
+
+    def tell_rows(self, count: int) -> dict[int, float]:
+        """Return the score of each row, on average over the seeds that held it out."""
+        seen: dict[int, list[float]] = {}
+        for places, points in self.points[:count]:
+            for i, place in enumerate(np.asarray(places).tolist()):
+                seen.setdefault(place, []).append(0.0 if points is None else float(points[i]))
+        return {place: sum(found) / len(found) for place, found in seen.items()}
 
     def average(self, count: int) -> float:
         """Return the mean over so many seeds; minus infinity where a training broke down."""
         return float(np.mean(self.get(count)))
+
+
+def train(plan: Plan, rows: Rows, steps: int, seed: int, ours: bool) -> tuple[float, Any]:
+    """Train a plan; of what is not the user's own, a training that fails is one that broke down."""
+    try:
+        return train_plan(plan, rows, steps, seed)
+    except (SlopewiseError, ValueError, ArithmeticError):
+        if not ours:
+            raise
+        return -math.inf, None
 
 
 class Search:
@@ -128,15 +152,18 @@ class Search:
         self.most = MORE * self.seeds
         self.margin, self.confidence = margin, confidence
         self.trials: list[Trial] = []
+        self.level = confidence
+        self.others = 1
         self.chosen: dict[tuple[tuple[str, ...], str], list[Scored]] = {}  # by plan and remedy
         self.start: Scored
         self.proved: Scored
         self.plain: Scored | None = None
 
     def run(self, plan: Plan, examination: Examination, remedies: Sequence[str] | None) -> Plan:
-        self.start = self.proved = best = Scored(plan, self.data, self.steps)
+        self.start = self.proved = best = Scored(plan, self.data, self.steps, ours=False)
         self.plain = self._make_plain(plan)
         listed = _list_remedies(examination, remedies)
+        self.others = max(1, sum(finding is None for _, finding in listed))
         again = [pair for pair in listed if pair[1] is not None]
         tried: set[tuple[str, tuple[str, ...]]] = set()
         for remedy, finding in [*listed, *again]:
@@ -210,12 +237,26 @@ class Search:
 
     def _is_proved(self, plan: Scored) -> bool:
         """Return whether a plan is better than the untouched one."""
-        # Most often the seeds that are known of both suffice.
-        known = (len(self.start.scores), len(plan.scores))
-        return any(
-            compare(self.start.get(count), plan.get(count), self.confidence)[1] >= self.margin
-            for count in range(min(known), max(known) + 1)
-        )
+        count = max(len(self.start.scores), len(plan.scores))
+        gain, bound = self._measure(self.start, plan, count, self.level)
+        while bound < self.margin <= gain and count < self.most:
+            count += 1
+            gain, bound = self._measure(self.start, plan, count, self.level)
+        return bound >= self.margin
+
+    def _measure(
+        self, one: Scored, two: Scored, count: int, confidence: float
+    ) -> tuple[float, float]:
+        """Return the gain of a plan and its lower end, over seeds and over rows.
+
+        Seeds tell how trainings differ. That the rows are some of many is another source of
+        chance, which no number of seeds takes away.
+        """
+        before, after = one.get(count), two.get(count)
+        rows = [side.tell_rows(count) for side in (one, two)]
+        gaps = np.array([rows[1][place] - rows[0][place] for place in rows[0]])
+        error = float(gaps.std(ddof=1)) / math.sqrt(len(gaps)) if len(gaps) > 1 else math.inf
+        return compare(before, after, confidence, (error, len(gaps)))
 
     def _is_enough(self, plan: Scored) -> bool:
         """Return whether a plan comes as far as a plain network with as many steps."""
@@ -239,6 +280,9 @@ class Search:
         least = found[0].average(self.first) - self.margin
         close = [new for new in found if new.average(self.first) >= least]
         new = max(close, key=lambda new: new.average(self.seeds)) if len(close) > 1 else close[0]
+        # Of many that nothing speaks for, one is better by chance.
+        share = 1.0 - self.confidence
+        self.level = 1.0 - (share if finding is not None else share / self.others)
         return new if self._compare(best, new, self.most, needed=needed) else None
 
     def _choose(self, plan: Plan, remedy: str, finding: Finding | None) -> list[Scored]:
@@ -249,7 +293,7 @@ class Search:
             if len(variants) > KEPT:
                 # Part of the steps tells the best few apart.
                 few = max(min(self.steps, LEAST_STEPS), self.steps // SCREEN)
-                screened = [(train_plan(v, self.rows, few, 0)[0], v) for v in variants]
+                screened = [(train(v, self.rows, few, 0, True)[0], v) for v in variants]
                 screened.sort(key=lambda pair: pair[0], reverse=True)
                 variants = [v for _, v in screened[:KEPT]]
             self.chosen[key] = [Scored(v, self.data, self.steps) for v in variants]
@@ -276,14 +320,20 @@ class Search:
         """Return whether a plan is surely better; up to so many seeds decide what is not sure."""
         # On top of what is proved, any sure gain of half the margin is worth taking.
         least, wanted = (self.margin / 2, 0.0) if race else (self.margin, self.margin)
+
+        def measure(count: int) -> tuple[float, float]:
+            if race:
+                return compare(best.get(count), new.get(count), self.confidence)
+            return self._measure(best, new, count, self.level)
+
         count = self.seeds
-        gain, bound = compare(best.get(count), new.get(count), self.confidence)
+        gain, bound = measure(count)
         while bound < wanted and count < most:
             # Only the best of a race comes so far, so that it stays as long as it may be better.
             if (2 * gain - bound if race else gain) < least:
                 break
             count += 1
-            gain, bound = compare(best.get(count), new.get(count), self.confidence)
+            gain, bound = measure(count)
         better = (bound >= wanted and gain >= least) or (needed and gain > -self.margin)
         self.trials.append(Trial(new.plan.remedies[-1], new.plan.changes, tuple(best.get(count)),
                                  tuple(new.get(count)), gain, bound, better))  # fmt: skip
@@ -301,7 +351,7 @@ class Search:
             return None
         classes = int(made.shape[1])
         loss = plan.loss_fn
-        if y.dtype.kind != "f":
+        if y.dtype.kind != "f" and y.ndim == 1:
             classes = max(classes, int(y.max()) + 1) if classes > 1 else classes
             loss = nn.functional.cross_entropy if classes > 1 else loss
 
@@ -317,9 +367,13 @@ class Search:
 
 
 def compare(
-    before: Sequence[float], after: Sequence[float], confidence: float
-) -> tuple[float, float]:
+    before: Sequence[float], after: Sequence[float], confidence: float,
+    rows: tuple[float, int] = (0.0, 2),
+) -> tuple[float, float]:  # fmt: skip
     """Return the mean gain over paired seeds, and the lower end of its one-sided interval.
+
+    `rows` is the standard error that comes of the rows, and their number; both errors are put
+    together with the degrees of freedom of Welch (1947).
 
     Scores that broke down count as the worst of the others, so that they have a difference.
 
@@ -336,9 +390,15 @@ def compare(
     one, two = ([s if math.isfinite(s) else worst for s in side] for side in (before, after))
     gaps = np.subtract(two, one)
     count = len(gaps)
-    error = float(gaps.std(ddof=1)) / math.sqrt(count) if count > 1 else math.inf
     gain = float(gaps.mean())
-    return gain, gain - float(stats.t.ppf(confidence, count - 1)) * error
+    if count < 2 or not math.isfinite(rows[0]):
+        return gain, -math.inf
+    parts = ((float(gaps.var(ddof=1)) / count, count - 1), (rows[0] ** 2, rows[1] - 1))
+    whole = sum(part for part, _ in parts)
+    if not whole > 0:
+        return gain, gain
+    freedom = whole**2 / sum(part**2 / known for part, known in parts)
+    return gain, gain - float(stats.t.ppf(confidence, freedom)) * math.sqrt(whole)
 
 
 def _list_remedies(examination: Examination, remedies: Sequence[str] | None) -> list[_Listed]:

@@ -85,6 +85,52 @@ class Standardise(nn.Module):
         return (input - self.mean.to(input.dtype)) / self.deviation.to(input.dtype)
 
 
+class Rescale(nn.Module):
+    """Outputs in the unit of the targets.
+
+    Parameters
+    ----------
+    mean, deviation : float
+        Of the targets.
+
+    Examples
+    --------
+    >>> Rescale(100.0, 10.0)(sw.tensor([1.0]))
+    tensor([110.])
+    """
+
+    def __init__(self, mean: float, deviation: float) -> None:
+        super().__init__()
+        self.mean = mean
+        self.deviation = deviation
+
+    def forward(self, input: Any) -> Any:
+        """Return the outputs, scaled and shifted."""
+        return input * self.deviation + self.mean
+
+
+def open_gates(module: Any, bias: float = 3.0) -> None:
+    """Make a recurrent layer keep what it has seen.
+
+    Source: Jozefowicz et al. (2015), section 2.2, for forget gates that start open; Le et al.
+    (2015), section 2, for recurrent weights that keep the size of what they pass on.
+    """
+    gates = {"LSTM": 4, "GRU": 3}.get(type(module).__name__, 1)
+    # Of an LSTM the second gate forgets; of a GRU the second keeps the old state.
+    place = 1 if gates > 1 else None
+    with sw.no_grad():
+        for name, p in module.named_parameters():
+            size = p.shape[0] // gates
+            if name.startswith("weight_hh"):
+                for gate in range(gates):
+                    rows = p[gate * size : (gate + 1) * size]
+                    nn.init.orthogonal_(rows)
+            elif name.startswith("bias_ih") and place is not None:
+                p[place * size : (place + 1) * size].fill_(bias)
+            elif name.startswith("bias_hh") and place is not None:
+                p[place * size : (place + 1) * size].fill_(0.0)
+
+
 def replace(model: Any, name: str, new: Any) -> Any:
     """Put a layer in the place of another, and return the model (or the new one at the root).
 

@@ -68,7 +68,7 @@ class Torch:
         """Run compiled modules as they were written, so that their layers can be told apart.
 
         PyTorch then looks at every call of Python's, which doubles the time of a look. So later
-        ones do without it where nothing that was compiled has run meanwhile.
+        ones do without it where nothing was compiled meanwhile.
         """
         stance = getattr(torch.compiler, "set_stance", None)  # since PyTorch 2.6
         if stance is None or (self._kept and not _has_compiled()):
@@ -114,10 +114,15 @@ def _convert(value: Any) -> Any:
 
 
 def _has_compiled() -> bool:
-    """Return whether a function that PyTorch compiled has run so far."""
-    dynamo = sys.modules.get("torch._dynamo.utils")
-    counters = getattr(dynamo, "counters", None)
-    return counters is None or bool(counters.get("frames"))
+    """Return whether anything was compiled in this process; true where that cannot be told."""
+    utils = sys.modules.get("torch._dynamo.utils")
+    frames = sys.modules.get("torch._dynamo.eval_frame")
+    if utils is None or frames is None:
+        return False  # which compiling imports
+    counters, backends = getattr(utils, "counters", None), getattr(frames, "cached_backends", None)
+    if counters is None or backends is None:
+        return True
+    return bool(counters.get("frames")) or any(b is not None for b in backends.values())
 
 
 def _find_generators(data: Any) -> list[torch.Generator]:

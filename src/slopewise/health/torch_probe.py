@@ -33,8 +33,10 @@ from slopewise.health.torch_tape import (
     Key,
     find_chain_slope,
     find_key,
+    find_leaves,
     find_slope,
     is_pointwise,
+    lend_buffers,
     lend_gradients,
     name_node,
     walk_back,
@@ -77,10 +79,10 @@ def record_torch_batch(
     >>> [call.kind for call in record.calls], model[0].weight.grad
     (['weights', 'activation', 'weights'], None)
     """
-    buffers = [(b, b.detach().clone()) for b in model.buffers()]
     watch = _Watch(model, full)
     try:
-        with torch.enable_grad():
+        watch.begin()
+        with torch.enable_grad(), lend_buffers(model):
             given = x.clone()  # a model may change its input in place
             output = model(given)
             loss = loss_fn(output, y)
@@ -92,9 +94,6 @@ def record_torch_batch(
         return record
     finally:
         watch.remove()
-        with torch.no_grad():
-            for buffer, kept in buffers:
-                buffer.copy_(kept)
 
 
 def find_logits(output: Any) -> Any:
@@ -161,14 +160,18 @@ class _Watch:
         self.waiting: dict[int, list[int]] = {}  # calls without a tape, by module: checkpoints
         self.counts: dict[str, int] = {}
         self.pending: list[_Input] = []
-        self.leaves: list[Any] = []  # inputs that had no gradient
         self.wanted: list[tuple[Any, Any, str]] = []  # edges, whose gradient each is, and its name
         self.ended = False
         self.handles: list[Any] = []
-        for name, module in list_layers(model):
-            before = module.register_forward_pre_hook(self._before, with_kwargs=True)
-            after = module.register_forward_hook(self._make_after(name))
-            self.handles += [before, after]
+
+    def begin(self) -> None:
+        """Put the hooks in their places."""
+        for name, module in list_layers(self.model):
+            # Scripted modules take no hooks: what they do is then found on the tape, as a block.
+            with suppress(RuntimeError):
+                before = module.register_forward_pre_hook(self._before, with_kwargs=True)
+                self.handles.append(before)
+                self.handles.append(module.register_forward_hook(self._make_after(name)))
 
     def remove(self) -> None:
         for handle in self.handles:
@@ -194,10 +197,7 @@ class _Watch:
         self.pending.append(found)
         if not first.is_floating_point():
             return None
-        if not first.requires_grad:
-            first = first.detach().requires_grad_()
-            self.leaves.append(first)
-        own = first.clone()
+        own = (first if first.requires_grad else first.detach().requires_grad_()).clone()
         if own.requires_grad:
             # Now, since a layer may change its input in place, which then is another node's.
             found.edge = get_gradient_edge(own)
@@ -235,7 +235,7 @@ class _Watch:
 
     def _read_once(self, tensor: Any) -> np.ndarray:
         """Return a copy of a tensor's numbers: the same one until they are changed in place."""
-        key = (id(tensor), tensor._version)
+        key = (id(tensor), 0 if tensor.is_inference() else tensor._version)
         if key not in self.arrays:
             self.arrays[key] = (tensor, self.read(tensor))  # which keeps the tensor's id its own
         return self.arrays[key][1]
@@ -262,7 +262,7 @@ class _Watch:
             if gradient is not None:
                 setattr(call, name, self.read(gradient))
 
-        edge.node.register_prehook(keep)
+        self.handles.append(edge.node.register_prehook(keep))
 
     def finish(self, given: Any, x: Any, y: Any, output: Any, loss: Any) -> Record:
         """Go back once, and put the numbers together."""
@@ -287,24 +287,33 @@ class _Watch:
 
     def _go_back(self, loss: Any) -> dict[int, Any]:
         """Fill in the gradients of values, and return those of parameters by the id of each."""
-        leaves = [p for m in self.modules for _, p in list_parameters(m) if p.requires_grad]
-        leaves = list({id(p): p for p in (*leaves, *self.leaves)}.values())
+        if any(self.waiting.values()):
+            return self._gather(loss)  # some checkpoints go back within, and gather in leaves
+        leaves = {id(p): p for m in self.modules for _, p in list_parameters(m) if p.requires_grad}
         edges = [edge for edge, _, _ in self.wanted]
+        wanted = [*leaves.values(), *edges]
         try:
-            found = torch.autograd.grad(
-                loss, [*leaves, *edges], retain_graph=True, allow_unused=True
-            )
+            # What goes back within gathers in parameters, too.
+            with lend_gradients(self.model.parameters()) as gradients:
+                found = torch.autograd.grad(loss, wanted, retain_graph=True, allow_unused=True)
+                gathered = gradients()
         except RuntimeError:
-            # Some checkpoints, and other functions that go back within, must gather in leaves.
-            for edge, call, name in self.wanted:
-                self._catch(edge, call, name)
-            with lend_gradients(self.model, loss) as gradients:
-                loss.backward(retain_graph=True)
-                return gradients()
+            return self._gather(loss)
         for (_, call, name), gradient in zip(self.wanted, found[len(leaves) :], strict=True):
             if gradient is not None:
                 setattr(call, name, self.take(gradient))
-        return {id(p): g for p, g in zip(leaves, found, strict=False) if g is not None}
+        for i, gradient in zip(leaves, found, strict=False):
+            if gradient is not None:
+                gathered[i] = gathered[i] + gradient if i in gathered else gradient
+        return gathered
+
+    def _gather(self, loss: Any) -> dict[int, Any]:
+        """Do the same by a backward pass that gathers in every leaf."""
+        for edge, call, name in self.wanted:
+            self._catch(edge, call, name)
+        with lend_gradients(find_leaves(self.model, loss)) as gradients:
+            loss.backward(retain_graph=True)
+            return gradients()
 
     def _read_parameters(self, place: int, found: dict[int, Any]) -> None:
         """Fill in parameters, their gradients, and an activation's slope."""

@@ -7,7 +7,7 @@ functions only.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -88,12 +88,8 @@ def find_chain_slope(chain: list[Any], like: Any) -> Any:
     return None
 
 
-@contextmanager
-def lend_gradients(model: Any, loss: Any) -> Iterator[Callable[[], dict[int, Any]]]:
-    """Let gradients gather in every leaf that the loss reaches, and put back what was there.
-
-    Hooks that act on gathered gradients, as optimisers in the backward pass, are put aside.
-    """
+def find_leaves(model: Any, loss: Any) -> list[Any]:
+    """Return the model's parameters, and every other leaf that a loss reaches."""
     leaves = {id(p): p for p in model.parameters()}
     pending, seen = [loss.grad_fn], set[int]()
     nodes: list[Any] = []  # keeps wrappers of nodes alive, so that their ids stay theirs
@@ -107,17 +103,54 @@ def lend_gradients(model: Any, loss: Any) -> Iterator[Callable[[], dict[int, Any
         if variable is not None:
             leaves[id(variable)] = variable
         pending.extend(n for n, _ in node.next_functions)
-    acting = [getattr(p, "_post_accumulate_grad_hooks", None) or {} for p in leaves.values()]
+    return list(leaves.values())
+
+
+@contextmanager
+def lend_gradients(leaves: Iterable[Any]) -> Iterator[Callable[[], dict[int, Any]]]:
+    """Let gradients gather in leaves, and put back what was there.
+
+    Hooks that act on gathered gradients, as optimisers in the backward pass, are put aside.
+    """
+    kept = [(p, p.grad) for p in leaves]
+    acting = [hooks for p, _ in kept if (hooks := getattr(p, "_post_accumulate_grad_hooks", None))]
     aside = [dict(hooks) for hooks in acting]
     for hooks in acting:
         hooks.clear()
-    kept = [(p, p.grad) for p in leaves.values()]
-    for p, _ in kept:
-        p.grad = None
+    for p, grad in kept:
+        if grad is not None:
+            p.grad = None
     try:
-        yield lambda: {id(p): p.grad for p, _ in kept}
+        yield lambda: {id(p): p.grad for p, _ in kept if p.grad is not None}
     finally:
         for p, grad in kept:
             p.grad = grad
         for hooks, put in zip(acting, aside, strict=True):
             hooks.update(put)
+
+
+@contextmanager
+def lend_buffers(model: Any) -> Iterator[None]:
+    """Let a pass change copies of the buffers, and put the very same tensors back.
+
+    A copy that is written back would count as a change to whoever has saved the buffer.
+    """
+    kept: list[tuple[dict[str, Any], str, Any]] = []
+    copied: list[tuple[Any, Any]] = []
+    for module in model.modules():
+        if isinstance(module, torch.jit.ScriptModule):
+            copied += [(b, b.detach().clone()) for b in module.buffers(recurse=False)]
+            continue
+        for name, buffer in module._buffers.items():
+            if buffer is not None:
+                kept.append((module._buffers, name, buffer))
+    try:
+        for buffers, name, buffer in kept:
+            buffers[name] = buffer.detach().clone()
+        yield
+    finally:
+        for buffers, name, buffer in kept:
+            buffers[name] = buffer
+        with torch.no_grad():
+            for buffer, old in copied:
+                buffer.copy_(old)

@@ -54,12 +54,19 @@ def follow(
     Trajectory, Module
     """
     frame = find_framework(model, "follow")
-    own, opt = copy.deepcopy((model, optimizer))
+    own, opt = _copy(model, optimizer)
     for group in opt.param_groups:
         if "lr" in group:
             group["lr"] = float(group["lr"]) * scale
     parameters = [p for group in opt.param_groups for p in group["params"]]
+    held = {id(p) for p in parameters}
+    counts = [(p.numel(), p.requires_grad and id(p) in held) for p in own.parameters()]
+    whole_count = sum(count for count, _ in counts)
+    moving = sum(count for count, moves in counts if moves)
     found = Trajectory(rows=len(whole[0]), batch=len(batches[0][0]))
+    found.frozen = 1.0 - moving / whole_count if whole_count else 0.0
+    if not moving:
+        return found, own  # there is no step to take
     group = opt.param_groups[0]
     found.rate = float(group.get("lr", math.nan))
     found.adaptive = type(opt).__name__ in ADAPTIVE
@@ -89,6 +96,15 @@ def follow(
         found.ends.append(math.nan)
         found.scores.append(math.nan)
     return found, own
+
+
+def _copy(model: Any, optimizer: Any) -> tuple[Any, Any]:
+    """Return copies of a model and of the optimiser that moves it."""
+    own, opt = copy.deepcopy((model, optimizer))
+    if hasattr(optimizer, "_params") and not hasattr(opt, "_params"):
+        # PyTorch's LBFGS keeps its parameters beside what it lets be copied.
+        opt._params, opt._numel_cache = opt.param_groups[0]["params"], None
+    return own, opt
 
 
 def _step(model: Any, loss_fn: Callable[[Any, Any], Any], x: Any, y: Any, opt: Any) -> float:

@@ -26,6 +26,10 @@ VERDICTS: Words = {
     "symmetry": ("symmetry", "대칭"),
     "too_narrow": ("too narrow", "너비 부족"),
     "normalisation": ("missing or wrong normalisation", "정규화가 없거나 맞지 않음"),
+    "broken_input": ("input that is no number", "입력에 수가 아닌 값"),
+    "target_scale": ("target scale", "목푯값의 크기"),
+    "cut_off": ("the gradient is cut off", "기울기가 끊김"),
+    "frozen": ("weights that do not move", "움직이지 않는 가중치"),
 }  # fmt: skip
 """What was found, in a few words."""
 
@@ -62,6 +66,18 @@ EXPLAINED: Words = {
                    "지나가야 할 정보에 비해 층의 너비가 좁습니다."),
     "normalisation": ("A normalisation takes away nearly all of the gradient.",
                       "정규화가 기울기를 거의 모두 없앱니다."),
+    "broken_input": ("The input has values that are infinite or not a number: remove or fill them.",
+                     "입력에 무한대나 수가 아닌 값(NaN)이 있습니다. 지우거나 채워 넣으세요."),
+    "target_scale": ("The numbers to be learned are far from the size of the outputs.",
+                     "배울 값의 크기가 출력의 크기와 너무 다릅니다."),
+    "cut_off": ("No gradient at all comes to the layers before: look for detach(), no_grad(), a way"
+                " through NumPy, or a function in steps such as round or sign.",
+                "이 앞의 층에는 기울기가 전혀 오지 않습니다. detach(), no_grad(), NumPy를 거치는"
+                " 계산, round나 sign 같은 계단 함수가 있는지 살펴보세요."),
+    "frozen": ("The optimiser does not move these weights: give it model.parameters(), and set"
+               " requires_grad.",
+               "옵티마이저가 이 가중치를 움직이지 않습니다. model.parameters()를 넘기고"
+               " requires_grad를 켜세요."),
 }  # fmt: skip
 """What was found, in a sentence."""
 
@@ -85,11 +101,22 @@ CAUSES: Words = {
     "constant": ("all weights of a layer start alike", "한 층의 가중치가 모두 같은 값에서 시작함"),
     "output": ("the output activation", "출력층 활성화 함수"),
     "other": ("something between the layers", "층 사이의 연산"),
+    "not_numbers": ("missing or infinite values", "빠진 값이나 무한대"),
+    "target": ("the scale of the targets", "목푯값의 크기"),
+    "cut": ("a place that no gradient passes", "기울기가 지나가지 못하는 곳"),
+    "left_out": ("parameters that the optimiser does not have, or that are frozen",
+                 "옵티마이저에 없거나 고정된 파라미터"),
+    "sign": ("a loss that is smaller for wrong outputs", "틀린 출력에서 더 작아지는 손실 함수"),
+    "time": ("many steps of time", "긴 시간 단계"),
 }  # fmt: skip
 
 REMEDIES: Words = {
     "head": ("give the last layer no activation, and use the loss that fits the targets",
              "마지막 층의 활성화 함수를 없애고 목푯값에 맞는 손실 함수 쓰기"),
+    "scale_target": ("standardise the targets: mean 0, deviation 1",
+                     "목푯값 표준화: 평균 0, 표준편차 1"),
+    "recurrence": ("let the recurrence remember: forget gates open, recurrent weights orthogonal",
+                   "순환층이 기억하게 하기: 망각 게이트 열기, 순환 가중치를 직교 행렬로"),
     "standardise": ("standardise the input: mean 0, deviation 1",
                     "입력 표준화: 평균 0, 표준편차 1"),
     "initialisation": ("initialise with the gain of the activation (He or Glorot)",
@@ -127,6 +154,13 @@ EVIDENCE: Words = {
                        "열의 표준편차: 중앙값에 대한 최댓값의 비"),
     "input_offset": ("distance of the columns from 0, in deviations",
                      "열이 0에서 떨어진 거리 (표준편차 단위)"),
+    "input_broken": ("share of the values", "전체 값 가운데 비율"),
+    "input_column": ("first such column, from 0", "처음 나온 열 (0부터)"),
+    "target_size": ("size of the targets", "목푯값의 크기"),
+    "frozen": ("share of the weights", "전체 가중치 가운데 비율"),
+    "time_ratio": ("gradient at the first step of time over the largest",
+                   "가장 큰 기울기에 대한 첫 시간 단계의 기울기 비"),
+    "time_steps": ("steps of time", "시간 단계 수"),
     "unlike": ("difference between the units' weights", "유닛 가중치들의 차이"),
     "unlike_grad": ("difference between the units' gradients", "유닛 기울기들의 차이"),
     "largest_rms": ("largest activation", "가장 큰 활성값"),
