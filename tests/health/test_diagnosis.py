@@ -12,7 +12,16 @@ import pytest
 
 import slopewise as sw
 from slopewise import nn
-from slopewise.health import Examination, Head, Inputs, Readings, Trajectory, diagnose, examine
+from slopewise.health import (
+    Examination,
+    Head,
+    Inputs,
+    Readings,
+    Trajectory,
+    cure,
+    diagnose,
+    examine,
+)
 from slopewise.health.progress import judge_progress
 from slopewise.nn import functional as F
 
@@ -193,3 +202,139 @@ def test_a_budget_decides_whether_a_rate_is_low() -> None:
     many = judge_progress(Readings([], head, Inputs(), steps, budget=10_000))
     assert few.too_low and few.reached > 0.95
     assert many.reached == pytest.approx(1.0 - 0.4 * 0.6)
+
+
+def test_targets_out_of_scale_are_told_and_cured() -> None:
+    sw.manual_seed(0)
+    price = (2e6 + 5e5 * BLOBS[:, :1]).astype(np.float32)
+    model = chain([6, 16, 1], nn.ReLU)
+    optimizer = sw.optim.Adam(model.parameters(), lr=1e-2)
+    for given in (None, optimizer):
+        found = look(model, BLOBS, price, F.mse_loss, given)
+        assert is_found(found, "target_scale", "target")
+        assert found.findings[0].evidence["target_size"] == pytest.approx(2.3e6, rel=0.2)
+    cured = cure(model, F.mse_loss, (BLOBS, price), optimizer=optimizer, examination=found)
+    assert cured.remedies[0] == "scale_target" and min(cured.after) > 0.9
+    with sw.no_grad():  # outputs are in the unit of the targets
+        assert 1e5 < float(cured.model(sw.tensor(BLOBS)).abs().mean()) < 1e7
+    small = (1e-2 * BLOBS[:, :1]).astype(np.float32)
+    assert look(model, BLOBS, small * 100, F.mse_loss).healthy
+
+
+@pytest.mark.parametrize("rate", [1e-5, 1e-7, 1e-9, 0.0])
+def test_rates_that_move_nothing(rate: float) -> None:
+    sw.manual_seed(0)
+    model = chain([6, 16, 3], nn.ReLU)
+    for make in (sw.optim.SGD, sw.optim.Adam):
+        found = look(model, BLOBS, KINDS, optimizer=make(model.parameters(), lr=rate * 0.01),
+                     batch_size=32)  # fmt: skip
+        assert is_found(found, "learning_rate_low", "learning_rate")
+
+
+def test_weights_that_do_not_move() -> None:
+    sw.manual_seed(0)
+    model, other = chain([6, 16, 3], nn.ReLU), chain([6, 16, 3], nn.ReLU)
+    found = look(model, BLOBS, KINDS, optimizer=sw.optim.SGD(other.parameters(), lr=0.1))
+    assert is_found(found, "frozen", "left_out") and found.findings[0].evidence["frozen"] == 1
+    rings = chain([2, 32, 32, 2], nn.ReLU)
+    with sw.no_grad():
+        rings[4].weight.mul_(0.1)
+    last = sw.optim.SGD(rings[4].parameters(), lr=0.01)
+    found = look(rings, optimizer=last, batch_size=64)
+    assert is_found(found, "frozen", "left_out") and found.findings[0].evidence["frozen"] > 0.9
+    for p in model.parameters():
+        p.requires_grad_(False)
+    found = look(model, BLOBS, KINDS, lambda o, t: F.cross_entropy(o, t), sw.optim.SGD(
+        model.parameters(), lr=0.1))  # fmt: skip
+    assert is_found(found, "frozen", "left_out")
+
+
+class Cut(nn.Module):
+    """A gradient is lost on the way: by accident, or in a function of steps."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.one, self.two, self.out = nn.Linear(6, 8), nn.Linear(8, 8), nn.Linear(8, 3)
+        self.how = how
+
+    def forward(self, x: Any) -> Any:
+        h = F.relu(self.two(F.relu(self.one(x))))
+        return self.out(h.detach() if self.how == "detach" else sw.sign(h - 0.1))
+
+
+@pytest.mark.parametrize(("how", "layer"), [("detach", "two"), ("sign", "two")])
+def test_a_gradient_that_is_cut_off(how: str, layer: str) -> None:
+    sw.manual_seed(0)
+    found = look(Cut(how), BLOBS, KINDS)
+    assert is_found(found, "cut_off", "cut") and found.findings[0].layer == layer
+    assert len(found.findings) == 1
+    assert "detach()" in found.text() and "detach()" in found.text("ko")
+
+
+@pytest.mark.parametrize("loss", [F.cross_entropy, F.mse_loss])
+def test_a_loss_with_the_wrong_sign(loss: Any) -> None:
+    sw.manual_seed(0)
+    y = KINDS if loss is F.cross_entropy else BLOBS[:, :3].copy()
+    found = look(chain([6, 16, 3], nn.ReLU), BLOBS, y, lambda o, t: -loss(o, t))
+    assert is_found(found, "wrong_head", "sign") and found.findings[0].remedies == ()
+
+
+def test_input_that_is_no_number_is_all_that_is_told() -> None:
+    sw.manual_seed(0)
+    x = BLOBS.copy()
+    x[7, 3] = np.nan
+    found = look(chain([6, 16, 3], nn.ReLU), x, KINDS)
+    assert [f.id for f in found.findings] == ["broken_input"]
+    assert found.findings[0].evidence["input_column"] == 3
+    model = chain([6, 16, 3], nn.ReLU)
+    with sw.no_grad():
+        model[0].weight.fill_(math.nan)
+    assert is_found(look(model, BLOBS, KINDS), "exploding", "not_numbers")
+
+
+@pytest.mark.parametrize("share", [0.01, 0.03])
+def test_rare_classes_are_no_explosion(share: float) -> None:
+    sw.manual_seed(0)
+    y = (RNG.uniform(size=2000) < share).astype(int)
+    x = RNG.normal(size=(2000, 6)).astype(np.float32)
+    x[:, 0] += 3 * y
+    model = chain([6, 32, 2], nn.ReLU)
+    assert look(model, x, y).healthy
+    optimizer = sw.optim.Adam(model.parameters(), lr=1e-2)
+    assert look(model, x, y, optimizer=optimizer, batch_size=32).healthy
+
+
+@pytest.mark.parametrize("activation", [nn.ReLU6, nn.Hardsigmoid, nn.Hardswish])
+def test_activations_with_flat_ends_are_not_saturated(activation: Any) -> None:
+    sw.manual_seed(0)
+    assert look(chain([6, 32, 32, 3], activation), BLOBS, KINDS).healthy
+
+
+class Recall(nn.Module):
+    """What was seen first counts, many steps later."""
+
+    def __init__(self, forget: float) -> None:
+        super().__init__()
+        self.body, self.out = nn.LSTM(3, 12, batch_first=True), nn.Linear(12, 2)
+        with sw.no_grad():
+            self.body.bias_ih_l0[12:24].fill_(forget)
+
+    def forward(self, x: Any) -> Any:
+        return self.out(self.body(x)[0][:, -1])
+
+
+def test_a_gradient_that_vanishes_in_time_and_what_makes_it_last() -> None:
+    sw.manual_seed(0)
+    y = RNG.integers(0, 2, 128)
+    x = RNG.normal(scale=0.1, size=(128, 24, 3)).astype(np.float32)
+    x[:, 0, 0] = 2 * y - 1
+    model = Recall(-3.0)
+    optimizer = sw.optim.Adam(model.parameters(), lr=3e-2)
+    found = look(model, x, y, optimizer=optimizer, batch_size=32, budget=60)
+    assert is_found(found, "vanishing", "time") and found.findings[0].layer == "body"
+    cured = cure(model, F.cross_entropy, (x, y), optimizer=optimizer, batch_size=32, steps=60,
+                 examination=found, remedies=["recurrence"])  # fmt: skip
+    assert cured.remedies == ("recurrence",) and min(cured.after) > 0.9
+    # Where the last step is enough, the same gradient is right.
+    short = np.ascontiguousarray(x[:, ::-1])
+    assert look(model, short, y, optimizer=optimizer, batch_size=32, budget=60).healthy

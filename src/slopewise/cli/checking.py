@@ -11,6 +11,7 @@ import importlib.util
 import json
 import re
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -156,9 +157,14 @@ def _speak_of(subject: str, lang: str) -> Iterator[None]:
         yield
     except click.ClickException:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
+        # A file that exits has built nothing, whatever code it exits with.
         first = (str(error).strip() or "-").splitlines()[0]
-        reason = f"{type(error).__name__}: {first}"
+        own = str(Path(subject.rpartition(":")[0]).resolve())
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__)
+                 if str(Path(frame.filename).resolve()) == own]  # fmt: skip
+        at = say("check_line", lang, line=lines[-1]) if lines else ""
+        reason = f"{type(error).__name__}: {first}{at}"
         raise click.UsageError(say("check_fails", lang, subject=subject, reason=reason)) from error
 
 
@@ -168,7 +174,8 @@ def _take_apart(built: Any, y: np.ndarray, subject: str, lang: str) -> tuple[Any
     model, loss_fn, optimizer = (*parts, None, None)[:3]
     usable = hasattr(model, "named_modules") and len(parts) <= 3
     if not usable or (loss_fn is not None and not callable(loss_fn)):
-        found = type(built).__name__
+        kinds = [type(part).__name__ for part in parts]
+        found = f"({', '.join(kinds)})" if isinstance(built, tuple) else kinds[0]
         raise click.UsageError(say("check_no_model", lang, subject=subject, found=found))
     if loss_fn is None:
         torch = sys.modules.get("torch")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import math
+import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +18,10 @@ import numpy as np
 import slopewise as sw
 from slopewise import optim
 from slopewise._core.quiet import hush, restore
+from slopewise.errors import UsageError
 from slopewise.explain.accounts import Account, Table, say_in, spell
 from slopewise.explain.requests import check_choice, check_lang, check_range
+from slopewise.health.arguments import check_count, check_loss, check_optimizer, check_share
 from slopewise.health.examination import Examination
 from slopewise.health.examining import STEPS, examine, gather, read_batches
 from slopewise.health.finding import REMEDIES
@@ -35,6 +38,8 @@ if TYPE_CHECKING:
 MARGIN = 0.02
 """Two points of accuracy, or as much of R squared."""
 CONFIDENCE = 0.95
+LEAST_ROWS = 8
+"""Of fewer rows a quarter is one or none."""
 MOST_BATCHES = 10_000
 
 
@@ -59,14 +64,13 @@ class Cure(Account):
 
     def __init__(
         self, plan: Plan, trials: Sequence[Trial], before: Sequence[float],
-        after: Sequence[float], examination: Examination, goal: float, lang: str,
+        after: Sequence[float], examination: Examination, lang: str,
     ) -> None:  # fmt: skip
         self.plan = plan
         self.trials = tuple(trials)
         self.before = tuple(before)
         self.after = tuple(after)
         self.examination = examination
-        self.goal = goal
         self.lang = lang
         self.model = plan.prepare(0)[0]
 
@@ -102,8 +106,11 @@ class Cure(Account):
                       "bound", "better")]  # fmt: skip
             rows: list[list[str]] = []
             for t in self._pick_trials():
-                # On top of what is better already it is one more change.
-                name = "+ " * (len(t.changes) > 1) + say_in(REMEDY_WORDS, t.remedy, lang)
+                name = say_in(REMEDY_WORDS, t.remedy, lang)
+                if t.changes[:-1] != t.against:
+                    name = say_in(CURE, "instead", lang, name=name)
+                elif t.against:
+                    name = f"+ {name}"
                 scores = [float(np.mean(t.before)), float(np.mean(t.after)), t.gain, t.bound]
                 better = say_in(CURE, "yes" if t.better else "no", lang)
                 rows.append([name, *map(_spell, scores), better])
@@ -112,9 +119,9 @@ class Cure(Account):
 
     def _pick_trials(self) -> list[Trial]:
         """Return of each remedy that was tried on a plan the best variant."""
-        best: dict[tuple[str, tuple[str, ...]], Trial] = {}
+        best: dict[tuple[Any, ...], Trial] = {}
         for trial in self.trials:
-            key = (trial.remedy, trial.changes[:-1])
+            key = (trial.remedy, trial.changes[:-1], trial.against)
             known = best.get(key)
             if known is None or (trial.better, np.mean(trial.after)) > (
                 known.better, np.mean(known.after)
@@ -188,7 +195,8 @@ def cure(
     margin : float
         How much better a remedy has to be, in accuracy or R squared.
     confidence : float
-        Of the one-sided interval by Student's t over paired seeds.
+        Of the one-sided interval by Student's t over paired seeds and over rows; of remedies that
+        no finding names, of all of them together.
     remedies : sequence of str, optional
         Which, in this order; those of the findings first and then all others, if not given.
     examination : Examination, optional
@@ -203,7 +211,8 @@ def cure(
     Raises
     ------
     UsageError
-        If the data are no batches, or a remedy is none there is.
+        If the model is PyTorch's, the data are no batches, rows are too few, or a remedy is none
+        there is.
 
     Notes
     -----
@@ -214,7 +223,16 @@ def cure(
     and the others that came so far race again.
     """
     check_lang("cure", lang)
-    require_module(model, "cure")
+    _require_own(model)
+    check_loss("cure", loss_fn)
+    check_optimizer("cure", model, optimizer)
+    check_count("cure", "batch_size", batch_size)
+    check_share("cure", "margin", margin)
+    check_share("cure", "confidence", confidence)
+    if isinstance(remedies, str):
+        raise UsageError(f"cure: remedies must be a list, such as [{remedies!r}].")
+    if held is not None and not (isinstance(held, (tuple, list)) and len(held) == 2):
+        raise UsageError("cure: held must be a pair of input and target.")
     check_range("cure", "seeds", seeds, 2, 1000)
     check_range("cure", "steps", steps, 1, 10_000_000)
     for remedy in remedies or ():
@@ -238,11 +256,21 @@ def cure(
         search = Search(read, steps, seeds, margin, confidence)
         found = search.run(plan, examination, remedies)
         before, after = search.tell_scores()
-        goal = math.nan if search.plain is None else search.plain.average(seeds)
-        return Cure(found, search.trials, before, after, examination, goal, lang)
+        return Cure(found, search.trials, before, after, examination, lang)
     finally:
         restore(quiet)
         sw.set_rng_state(state)
+
+
+def _require_own(model: Any) -> None:
+    """Refuse what cannot be changed: remedies are made of our own layers."""
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(model, torch.nn.Module):
+        raise UsageError(
+            "cure: this is a module of PyTorch's, whose remedies `examine` names but does not try;"
+            " build the same layers with slopewise.nn to have them proved."
+        )
+    require_module(model, "cure")
 
 
 def _read_rows(model: Any, data: Any, held: Any, batch_size: int | None) -> tuple[Data, int]:
@@ -254,4 +282,11 @@ def _read_rows(model: Any, data: Any, held: Any, batch_size: int | None) -> tupl
     pair = isinstance(data, tuple)
     batch = batch_size or (min(32, len(x)) if pair else len(listed[0][0]))
     judged = None if held is None else (as_tensor(held[0], dtype), as_tensor(held[1], dtype))
+    count = len(x) if judged is None else len(judged[0])
+    least = 1 if judged is not None else LEAST_ROWS
+    if count < least:
+        raise UsageError(
+            f"cure: {count} rows are too few to hold any out; give at least {LEAST_ROWS}, or rows"
+            " to judge by as held=(x, y)."
+        )
     return Data(x, y, judged), batch

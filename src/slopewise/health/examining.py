@@ -18,6 +18,7 @@ import slopewise as sw
 from slopewise._core.quiet import hush, restore
 from slopewise.errors import UsageError
 from slopewise.explain.requests import check_lang, check_range
+from slopewise.health.arguments import check_count, check_loss, check_optimizer
 from slopewise.health.examination import Examination
 from slopewise.health.framework import Framework, find_framework
 from slopewise.health.plain import follow_plain
@@ -96,6 +97,10 @@ def examine(
     check_range("examine", "batches", batches, 1, 1000)
     check_range("examine", "steps", steps, 1, 100_000)
     model = frame.unwrap(model)
+    check_loss("examine", loss_fn)
+    check_optimizer("examine", model, optimizer)
+    check_count("examine", "batch_size", batch_size)
+    check_count("examine", "budget", budget)
     quiet = hush()
     try:
         with frame.keep(model, data):
@@ -135,6 +140,11 @@ def read_batches(data: Any, batch_size: int | None, count: int) -> list[Any]:
     if isinstance(data, tuple) and len(data) == 2:
         x, y = data
         rows = len(x)
+        if not rows or len(y) != rows:
+            raise UsageError(
+                f"examine: data has {rows} rows of input and {len(y)} of targets; give as many of"
+                " both, and at least one."
+            )
         if batch_size is None or batch_size >= rows:
             return [(x, y)]
         order = np.random.default_rng(0).permutation(rows)

@@ -289,8 +289,12 @@ def _with_front(plan: Plan, model: Any, line: str) -> Plan:
 
 
 def _initialise(plan: Plan, rows: Rows, finding: Finding | None) -> Iterator[Plan]:
-    yield replace(plan, draw=_redraw(plan, rows), changes=_say(
-        plan, "nn.init.orthogonal_(layer.weight, gain); nn.init.zeros_(layer.bias)"))  # fmt: skip
+    _, record = _probe(plan, rows)
+    weights = surgery.find_weights(record)
+    gain = surgery.find_gain(surgery.next_activation(record, weights[0])) if weights else 1.0
+    yield replace(plan, draw=_redraw(plan, rows), changes=_say(plan, (
+        f"for layer in layers: nn.init.orthogonal_(layer.weight, {gain:.3g});"
+        " nn.init.zeros_(layer.bias)")))  # fmt: skip
 
 
 def _equalise(plan: Plan, rows: Rows, finding: Finding | None) -> Iterator[Plan]:

@@ -60,6 +60,8 @@ class Trial:
         Mean difference, and the lower end of its interval.
     better : bool
         Whether that is enough; of several that are, the one with the best scores is taken.
+    against : tuple of str
+        The lines of what it was compared with.
     """
 
     remedy: str
@@ -69,6 +71,7 @@ class Trial:
     gain: float
     bound: float
     better: bool
+    against: tuple[str, ...] = ()
 
 
 class Data:
@@ -154,7 +157,7 @@ class Search:
         self.trials: list[Trial] = []
         self.level = confidence
         self.others = 1
-        self.chosen: dict[tuple[tuple[str, ...], str], list[Scored]] = {}  # by plan and remedy
+        self.chosen: dict[tuple[Any, ...], list[Scored]] = {}  # by plan, remedy and how many
         self.start: Scored
         self.proved: Scored
         self.plain: Scored | None = None
@@ -196,7 +199,7 @@ class Search:
                 break
             racers = [((remedy, finding), new) for remedy, finding in entered
                       if remedy not in best.plan.remedies
-                      for new in self._choose(best.plan, remedy, finding)]  # fmt: skip
+                      for new in self._choose(best.plan, remedy, finding, kept=1)]  # fmt: skip
             racers += [((remedy, finding), new) for remedy, finding in instead
                        for new in self._choose(self.start.plan, remedy, finding)
                        if new.plan.changes != best.plan.changes]  # fmt: skip
@@ -210,7 +213,7 @@ class Search:
             if winner is None:
                 break
             dropped = [pair for pair in listed if pair[0] in best.plan.remedies]
-            stayed = [pair for pair, new in passed if new is not winner]
+            stayed = [pair for pair, new in passed if len(new.scores) > self.first]
             entered = list({pair[0]: pair for pair in (*stayed, *dropped)}.values())
             best = winner
 
@@ -285,17 +288,19 @@ class Search:
         self.level = 1.0 - (share if finding is not None else share / self.others)
         return new if self._compare(best, new, self.most, needed=needed) else None
 
-    def _choose(self, plan: Plan, remedy: str, finding: Finding | None) -> list[Scored]:
+    def _choose(
+        self, plan: Plan, remedy: str, finding: Finding | None, kept: int = KEPT
+    ) -> list[Scored]:
         """Return the best variants of a remedy, the best one first; none where it does not fit."""
-        key = (plan.changes, remedy)
+        key = (plan.changes, remedy, kept)
         if key not in self.chosen:
             variants = list(list_variants(remedy, plan, self.seen, finding))
-            if len(variants) > KEPT:
+            if len(variants) > kept:
                 # Part of the steps tells the best few apart.
                 few = max(min(self.steps, LEAST_STEPS), self.steps // SCREEN)
                 screened = [(train(v, self.rows, few, 0, True)[0], v) for v in variants]
                 screened.sort(key=lambda pair: pair[0], reverse=True)
-                variants = [v for _, v in screened[:KEPT]]
+                variants = [v for _, v in screened[:kept]]
             self.chosen[key] = [Scored(v, self.data, self.steps) for v in variants]
         found = self.chosen[key]
         return sorted(found, key=lambda new: new.average(self.first), reverse=True)
@@ -312,7 +317,7 @@ class Search:
         """Note a remedy that the first seeds left out."""
         usual, top = self._expect(best), new.average(self.first)
         self.trials.append(Trial(new.plan.remedies[-1], new.plan.changes, (usual,), (top,),
-                                 top - usual, math.nan, False))  # fmt: skip
+                                 top - usual, math.nan, False, best.plan.changes))  # fmt: skip
 
     def _compare(
         self, best: Scored, new: Scored, most: int, *, needed: bool = False, race: bool = False
@@ -336,7 +341,8 @@ class Search:
             gain, bound = measure(count)
         better = (bound >= wanted and gain >= least) or (needed and gain > -self.margin)
         self.trials.append(Trial(new.plan.remedies[-1], new.plan.changes, tuple(best.get(count)),
-                                 tuple(new.get(count)), gain, bound, better))  # fmt: skip
+                                 tuple(new.get(count)), gain, bound, better,
+                                 best.plan.changes))  # fmt: skip
         return better
 
     def _make_plain(self, plan: Plan) -> Scored | None:

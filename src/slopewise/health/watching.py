@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 
 from slopewise._core.quiet import hush, restore
-from slopewise.explain.requests import check_lang, check_range
+from slopewise.errors import UsageError
+from slopewise.explain.requests import check_lang
+from slopewise.health.arguments import check_count, check_loss
 from slopewise.health.finding import Finding
 from slopewise.health.framework import find_framework
 from slopewise.health.readings import Inputs, read
@@ -52,7 +54,8 @@ class Watcher:
     Raises
     ------
     UsageError
-        If the language is unknown, or `every` is below 1.
+        If the language is unknown, `every` is below 1, the loss is no function, or the batch no
+        pair.
 
     Examples
     --------
@@ -77,8 +80,10 @@ class Watcher:
         every: int | None = None, notify: Callable[[str], None] | None = print, lang: str = "en",
     ) -> None:  # fmt: skip
         check_lang("watch", lang)
-        if every is not None:
-            check_range("watch", "every", every, 1, 10**9)
+        check_count("watch", "every", every)
+        check_loss("watch", loss_fn)
+        if not isinstance(batch, (tuple, list)) or len(batch) != 2:
+            raise UsageError("watch: batch must be a pair of input and target.")
         self._frame = find_framework(model, "watch")
         self.model = self._frame.unwrap(model)
         self.loss_fn = loss_fn
