@@ -492,3 +492,97 @@ def test_a_watcher_sees_the_layers_of_what_is_compiled_meanwhile(compiled):
         optimizer.step()
         watcher.step()
     assert len(watcher.watch.looks) == 3 and watcher.watch.names == ["0", "1", "2"]
+
+
+class Reversed(torch.autograd.Function):
+    """Runs its module again in backward, and goes back through it there."""
+
+    @staticmethod
+    def forward(ctx, x, module):
+        ctx.module = module
+        ctx.save_for_backward(x)
+        with torch.no_grad():
+            return module(x)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        with torch.enable_grad():
+            x = ctx.saved_tensors[0].detach().requires_grad_()
+            y = ctx.module(x)
+        torch.autograd.backward(y, gradient)
+        return x.grad, None
+
+
+class Reversible(tnn.Module):
+    def __init__(self):
+        super().__init__()
+        self.one, self.body, self.out = tnn.Linear(4, 5), tnn.Linear(5, 5), tnn.Linear(5, 2)
+
+    def forward(self, x):
+        return self.out(Reversed.apply(self.one(x), self.body))
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_functions_that_go_back_within_leave_gradients_alone(full):
+    torch.manual_seed(0)
+    model, (x, y) = Reversible(), make_batch()
+    model.body.weight.grad = torch.ones(5, 5)
+    before = snapshot(model)
+    record = record_torch_batch(model, loss_of_squares, x, y, full=full)
+    assert_same(before, snapshot(model))
+    model.zero_grad()
+    loss_of_squares(model(x), y).backward()
+    for call in record.calls:
+        for name, gradient in call.grads.items():
+            own = getattr(getattr(model, call.name), name).grad
+            np.testing.assert_allclose(gradient, own.numpy(), rtol=1e-5, atol=1e-7)
+    assert {c.name for c in record.calls if c.grads} >= {"one", "body", "out"}
+
+
+@pytest.mark.parametrize("train", [True, False])
+def test_a_look_between_forward_and_backward(train):
+    torch.manual_seed(0)
+    model = tnn.Sequential(tnn.Linear(4, 5), tnn.BatchNorm1d(5), tnn.Linear(5, 2)).train(train)
+    x, y = make_batch()
+    watcher = Watcher(model, loss_of_squares, (x, y), every=1, notify=None)
+    loss = loss_of_squares(model(x), y)
+    mean = model[1].running_mean
+    kept = mean.clone()
+    watcher.step()
+    assert model[1].running_mean is mean and torch.equal(mean, kept)
+    loss.backward()  # what it saved counts as unchanged
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_scripted_modules_are_one_block_and_no_hook_stays():
+    model = tnn.Sequential(tnn.Linear(4, 4), torch.jit.script(tnn.Linear(4, 4)), tnn.Linear(4, 2))
+    batch, before = make_batch(), snapshot(model)
+    found = examine(model, loss_of_squares, batch)
+    assert_same(before, snapshot(model))
+    assert [f.letter for f in found.factors] == ["M", "R", "M"]
+
+
+def test_root_mean_square_norms_have_a_formula():
+    torch.manual_seed(0)
+    norms = tnn.RMSNorm(8), tnn.RMSNorm(8, eps=0.1, elementwise_affine=False)
+    layers = [part for norm in norms for part in (tnn.Linear(8, 8), norm, tnn.Tanh())]
+    model = tnn.Sequential(*layers, tnn.Linear(8, 2))
+    assert_exact(examine(model, loss_of_squares, make_batch(columns=8)), "MNAMNAM")
+
+
+def test_lbfgs_takes_probing_steps():
+    model, batch = make_stack(), make_batch()
+    found = examine(model, loss_of_squares, batch, optimizer=torch.optim.LBFGS(model.parameters()),
+                    steps=3)  # fmt: skip
+    assert len(found.readings.trajectory.ratios) == 3
+
+
+def test_hooks_of_ones_own_fire_once_a_pass():
+    torch.manual_seed(0)
+    model, seen = Checkpointed(True), []
+    next(model.parameters()).register_hook(lambda g: seen.append(1))
+    x, y = torch.randn(16, 4), torch.randn(16, 2)
+    model(x).sum().backward()
+    once = len(seen)
+    record_torch_batch(model, loss_of_squares, x, y)
+    assert len(seen) == 2 * once

@@ -173,3 +173,21 @@ def test_fit_takes_a_watcher_of_ones_own():
     found = fit(make_table(60), target="y", hidden=(4,), epochs=2, folds=1, health=counter)
     assert found.health == "seen 0"
     assert counter.steps[-1] == (0, 2)
+
+
+def test_steps_that_are_too_long_are_not_blamed_on_the_first_weights():
+    result = fit(make_table(), target="y", lr=100.0, epochs=20, hidden=(16, 16), health=True)
+    told = [(n.values["problem"], n.values["origin"]) for n in result.notices
+            if n.id == "gradient_health"]  # fmt: skip
+    assert told[0] == ("learning_rate_high", "learning_rate")
+    assert ("exploding", "initialisation") not in told
+
+
+def test_a_loss_that_breaks_down_after_the_first_look_is_the_steps_fault():
+    layer = Factor("0", "weights", "Linear", "M", 1.0, grad_in=1.0, grad_out=1.0)
+    layer.weights = {"norm": 1.0, "rows": 4.0, "scale": 0.5}
+    watch = Watch()
+    for step, loss in ((0, 0.7), (10, 40.0)):
+        head = Head(loss=loss, guess=0.69, best=0.0, exact=0.3, sure=0.0, grad=1.0, passed=1.0)
+        found = watch.add(step, Readings([layer], head, Inputs(rms=1.0)))
+    assert [f.id for f in found] == ["learning_rate_high"]

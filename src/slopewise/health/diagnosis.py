@@ -386,7 +386,9 @@ def _check_chain(readings: Readings, searching: bool = False) -> list[Finding]:
                 _chain("forward_collapse", cause, shares, readings.factors, shown, strength)
             )
         # Outputs that start far from guessing: weights drawn too large.
-        if head.metric == "accuracy" and 1 < head.left < math.inf:
+        began = readings.trajectory.ends[0] if readings.trajectory is not None else math.inf
+        sound = began < 2 * max(head.guess, head.best)  # what is far now was not so at first
+        if head.metric == "accuracy" and 1 < head.left < math.inf and not sound:
             # A squared error of outputs of size 1 is some times that of guessing as it is.
             logits = math.isfinite(head.sure) and head.sure < head.exact
             strength = math.log(head.left) / math.log(FAR if logits else SIZE)
@@ -566,8 +568,10 @@ def _check_width(readings: Readings) -> list[Finding]:
         return []
     narrow = min(weights[:-1], key=lambda f: f.weights.get("rows", 1e9))
     rows = narrow.weights.get("rows", 1e9)
-    need = min(readings.head.width, readings.inputs.width)
-    # Classes need about as many directions as their logarithm; fewer cannot be told apart.
+    # Classes need about as many directions as their logarithm; fewer cannot be told apart. Numbers
+    # that are made through a narrow layer, as in an autoencoder, are meant to be.
+    classes = readings.head.metric == "accuracy"
+    need = min(readings.head.width, readings.inputs.width) if classes else 1
     bits = max(1.0, math.log2(max(need, 1)))
     strength = bits / rows * 0.75
     if strength < 0.35:

@@ -125,7 +125,7 @@ def _try_outputs(record: Record, output: Any, loss_fn: Any, y: Any) -> dict[str,
         for name, trial in trials.items():
             # A loss may refuse what no model gives, such as probabilities above 1.
             with suppress(RuntimeError, ValueError, ArithmeticError):
-                given = torch.as_tensor(np.ascontiguousarray(trial)).to(output)
+                given = torch.as_tensor(np.array(trial)).to(output)
                 losses[name] = float(loss_fn(given, y))
     return losses
 

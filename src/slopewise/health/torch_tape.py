@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+import numpy as np
 import torch  # pyright: ignore[reportMissingImports]  (an optional peer)
 
 from slopewise.health.torch_arrays import read_floats
@@ -68,7 +69,7 @@ def _count(node: Any) -> int:
 def find_slope(module: Any, x: Any, like: Any) -> Any:
     """Return an activation's derivative at every element of its input."""
     with torch.enable_grad():
-        at = torch.as_tensor(x).to(like.device, like.dtype).requires_grad_()
+        at = torch.as_tensor(np.array(x)).to(like.device, like.dtype).requires_grad_()
         out = type(module).forward(module, at.clone())
         return read_floats(torch.autograd.grad(out.sum(), at)[0])
 

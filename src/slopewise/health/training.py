@@ -146,7 +146,8 @@ def _begin(trial: Trial) -> _Candidate:
     # Tables are often sorted by what is to be learned.
     places = own[np.linspace(0, len(own) - 1, min(ROWS, len(own))).round().astype(int)]
     x, y = trial.rows.matrix[places], trial.rows.wanted[places]
-    return _Candidate(Watch(), (sw.tensor(x.copy()), sw.tensor(y.copy())), time.perf_counter())
+    batch = (sw.tensor(x.copy()), sw.tensor(y.copy()))
+    return _Candidate(Watch(sound=True), batch, time.perf_counter())
 
 
 def measure_numbers(output: Any, target: Any) -> Any:

@@ -71,6 +71,9 @@ class Watch(Account):
     looks : list of Look
     episodes : list of Episode
         What was found, in the order of time.
+    sound : bool
+        Whether the first weights are known to be of the right size, so that steps are to blame for
+        a loss that is large at the first look.
 
     Examples
     --------
@@ -84,8 +87,9 @@ class Watch(Account):
     (2.0,)
     """
 
-    def __init__(self, lang: str = "en") -> None:
+    def __init__(self, lang: str = "en", sound: bool = False) -> None:
         self.lang = lang
+        self.sound = sound
         self.names: list[str] = []
         self.types: list[str] = []
         self.letters: list[str] = []
@@ -117,7 +121,7 @@ class Watch(Account):
             self.types = [f.type for f in factors]
             self.letters = [f.letter for f in factors]
             self.looks = []
-        findings = diagnose(self._remember(readings))
+        findings = self._excuse(diagnose(self._remember(readings)))
         look = Look(step, readings.head.loss, tuple(f.grad_out for f in factors),
                     tuple(f.ratio for f in factors), tuple(findings))  # fmt: skip
         before = {f.id for f in self.looks[-1].findings} if self.looks else set[str]()
@@ -133,6 +137,13 @@ class Watch(Account):
         self.episodes += [Episode(f, step) for f in new]
         return [f for f in new if f.id not in told]
 
+    def _excuse(self, findings: list[Finding]) -> list[Finding]:
+        """Leave out that sound first weights explode, where steps were found to be too long."""
+        seen = {f.id for f in findings} | {episode.finding.id for episode in self.episodes}
+        if not self.sound or "learning_rate_high" not in seen:
+            return findings
+        return [f for f in findings if (f.id, f.cause) != ("exploding", "initialisation")]
+
     def _remember(self, readings: Readings) -> Readings:
         """Return readings with the course of the loss, once that says something."""
         head, looks = readings.head, self.looks
@@ -141,9 +152,16 @@ class Watch(Account):
         elif head.loss < self._best:
             self._best = head.loss
         whole = head.guess - head.best
-        if len(looks) < 2 or not whole > 0:
+        if not whole > 0:
             return readings
-        grown = not math.isfinite(head.loss) or head.loss > 2 * max(looks[0].loss, head.guess)
+        first = looks[0].loss if looks else head.guess if self.sound else math.inf
+        grown = not math.isfinite(head.loss) or head.loss > 2 * max(first, head.guess)
+        if grown and math.isfinite(first) and len(looks) < 2:
+            ends = [first, head.loss]
+            steps = Trajectory(losses=ends, ends=ends, ratios=[math.nan], rows=1, batch=1)
+            return replace(readings, trajectory=steps)
+        if len(looks) < 2:
+            return readings
         if self._best - head.best > LEARNED * whole and not grown:
             return readings
         count = min(COURSE, len(looks) + 1)
