@@ -10,6 +10,8 @@ import pytest
 
 import slopewise as sw
 from slopewise import nn
+from slopewise.errors import ShapeError
+from slopewise.health import cure
 from slopewise.health import search as module
 from slopewise.health.finding import Finding
 from slopewise.health.remedies import Plan
@@ -179,3 +181,58 @@ def test_a_certain_remedy_gets_all_seeds(monkeypatch: pytest.MonkeyPatch) -> Non
     assert search(monkeypatch, scores)[0] == ()
     found = search(monkeypatch, scores, findings=[name("initialisation", 10.0)])
     assert found[0] == ("initialisation",)
+
+
+def test_the_interval_over_rows_is_students() -> None:
+    stats = pytest.importorskip("scipy.stats")
+    gaps = np.array([0.0, 1.0, 1.0, 0.0, 1.0, 0.0, 1.0, 1.0])
+    error = float(gaps.std(ddof=1) / np.sqrt(8))
+    # Trainings that all end the same: rows alone are left.
+    gain, bound = compare([0.2] * 3, [0.825] * 3, 0.95, (error, 8))
+    low = stats.t.interval(0.9, 7, 0.625, error)[0]
+    assert gain == pytest.approx(0.625) and bound == pytest.approx(low)
+    # Both together are wider than either, and no wider than both in a row.
+    both = compare([0.2, 0.3, 0.1], [0.825] * 3, 0.95, (error, 8))[1]
+    seeds = compare([0.2, 0.3, 0.1], [0.825] * 3, 0.95)[1]
+    assert seeds + low - 0.625 < both < min(seeds, bound)
+    assert compare([0.2] * 3, [0.9] * 3, 0.95, (float("inf"), 1))[1] == -np.inf
+
+
+def test_rows_are_averaged_over_the_seeds_that_held_them_out() -> None:
+    model = nn.Sequential(nn.Linear(2, 4), nn.ReLU(), nn.Linear(4, 2))
+    plan = Plan(model, F.cross_entropy, lambda p: sw.optim.SGD(p, lr=0.1), 16)
+    scored = module.Scored(plan, Data(sw.tensor(X), sw.tensor(Y), None), 10)
+    for count in (4, 8):
+        rows = scored.tell_rows(count) if scored.get(count) else {}
+        assert sorted(rows) == list(range(240))  # four quarters are all rows, eight are all twice
+        assert np.mean(list(rows.values())) == pytest.approx(np.mean(scored.get(count)))
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_noise_is_not_cured(held: bool) -> None:
+    remedies = ["initialisation", "activation", "batch_norm", "raise_rate", "optimiser", "width"]
+    for seed in range(6):
+        random = np.random.default_rng(seed)
+        sw.manual_seed(seed)
+        x, y = random.normal(size=(60, 4)).astype(np.float32), random.integers(0, 2, 60)
+        model = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 2))
+        given = (x[:20], y[:20]) if held else None
+        rows = (x[20:], y[20:]) if held else (x, y)
+        assert not cure(model, F.cross_entropy, rows, held=given, steps=20, remedies=remedies).cured
+
+
+def test_a_training_that_fails_is_one_that_broke_down() -> None:
+    # The plain network has no sigmoid, so that the loss refuses its outputs.
+    sw.manual_seed(0)
+    model = nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 1), nn.Sigmoid())
+    y = Y[:, None].astype(np.float32)
+    found = cure(model, F.binary_cross_entropy, (X, y), steps=20, remedies=["raise_rate"])
+    assert [t.remedy for t in found.trials] == ["raise_rate"]
+    one = cure(model, F.binary_cross_entropy, (X[:1], y[:1]), held=(X[1:], y[1:]), steps=5,
+               remedies=["clipping"])  # fmt: skip
+    assert not one.cured
+
+
+def test_a_mistake_of_the_users_own_is_told() -> None:
+    with pytest.raises(ShapeError):
+        cure(nn.Linear(3, 2), F.cross_entropy, (X, Y), steps=5)
