@@ -125,8 +125,8 @@ WRONG = {
     "text": (["own.py:sound", "--data", "t.csv", "--target", "y"], "`w` holds text"),
     "no function": (["own.py:gone", "--data", "k.csv"], "no function gone"),
     "no model": (["own.py:number", "--data", "k.csv"], "not int"),
-    "fails": (["own.py:fails", "--data", "k.csv"], "ValueError: out of luck (line 22)"),
-    "leaves": (["own.py:leaves", "--data", "k.csv"], "SystemExit: 0 (line 25)"),
+    "fails": (["own.py:fails", "--data", "k.csv"], "ValueError: out of luck (line 21)"),
+    "leaves": (["own.py:leaves", "--data", "k.csv"], "SystemExit: 0 (line 24)"),
     "pair": (["own.py:pair", "--data", "k.csv"], "not (Sequential, str)"),
     "shapes": (["own.py:sound", "--data", "k.csv", "--sql", "select a, k from data"], "own.py"),
 }

@@ -163,7 +163,7 @@ def _speak_of(subject: str, lang: str) -> Iterator[None]:
         own = str(Path(subject.rpartition(":")[0]).resolve())
         lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__)
                  if str(Path(frame.filename).resolve()) == own]  # fmt: skip
-        at = say("check_line", lang, line=lines[-1]) if lines else ""
+        at = f" {say('check_line', lang, line=lines[-1])}" if lines else ""
         reason = f"{type(error).__name__}: {first}{at}"
         raise click.UsageError(say("check_fails", lang, subject=subject, reason=reason)) from error
 

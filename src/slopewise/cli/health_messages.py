@@ -46,7 +46,7 @@ PAIRS: dict[str, tuple[str, str]] = {
         "{path} has no function {name}; it has: {names}",
         "{path} 파일에 없는 함수입니다: {name}. 있는 함수: {names}",
     ),
-    "check_line": (" (line {line})", " ({line}번째 줄)"),
+    "check_line": ("(line {line})", "({line}번째 줄)"),
     "check_fails": ("{subject} failed: {reason}", "{subject} 실행에 실패했습니다: {reason}"),
     "check_no_model": (
         "{subject} must give a model, (model, loss_fn) or (model, loss_fn, optimizer), not {found}",
