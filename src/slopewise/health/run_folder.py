@@ -19,6 +19,7 @@ from slopewise.health.framework import Own
 from slopewise.health.readings import read
 from slopewise.health.telling import tell_layer
 from slopewise.health.training import measure_numbers, name_layers
+from slopewise.health.watch import Watch
 from slopewise.train.encoding import Applied
 from slopewise.train.faults import Fault
 from slopewise.train.networks import build_model
@@ -79,7 +80,8 @@ def _examine_member(
     names = name_layers(predictor.architecture)
     for call in record.calls:
         call.name = tell_layer(names.get(call.name, call.name), lang)
-    return Examination(read(record), lang=lang)
+    # Training drew its first weights of the right size: what is far off now, steps have done.
+    return Examination(Watch(lang, sound=True).recall(read(record)), lang=lang)
 
 
 def _weigh(examination: Examination) -> float:

@@ -121,7 +121,7 @@ class Watch(Account):
             self.types = [f.type for f in factors]
             self.letters = [f.letter for f in factors]
             self.looks = []
-        findings = self._excuse(diagnose(self._remember(readings)))
+        findings = self._excuse(diagnose(self.recall(readings)))
         look = Look(step, readings.head.loss, tuple(f.grad_out for f in factors),
                     tuple(f.ratio for f in factors), tuple(findings))  # fmt: skip
         before = {f.id for f in self.looks[-1].findings} if self.looks else set[str]()
@@ -144,7 +144,7 @@ class Watch(Account):
             return findings
         return [f for f in findings if (f.id, f.cause) != ("exploding", "initialisation")]
 
-    def _remember(self, readings: Readings) -> Readings:
+    def recall(self, readings: Readings) -> Readings:
         """Return readings with the course of the loss, once that says something."""
         head, looks = readings.head, self.looks
         if not looks:
