@@ -338,3 +338,24 @@ def test_a_gradient_that_vanishes_in_time_and_what_makes_it_last() -> None:
     # Where the last step is enough, the same gradient is right.
     short = np.ascontiguousarray(x[:, ::-1])
     assert look(model, short, y, optimizer=optimizer, batch_size=32, budget=60).healthy
+
+
+def test_dead_units_of_a_network_that_has_learned_are_no_fault() -> None:
+    sw.manual_seed(0)
+    model = chain([6, 64, 64, 3], nn.ReLU)
+    optimizer = sw.optim.Adam(model.parameters(), lr=1e-2)
+    for _ in range(200):
+        optimizer.zero_grad()
+        F.cross_entropy(model(sw.tensor(BLOBS)), sw.tensor(KINDS)).backward()
+        optimizer.step()
+    with sw.no_grad():  # nothing reads these units
+        for i in (0, 2):
+            model[i].bias[:48] = -50.0
+            model[i + 2].weight[:, :48] = 0.0
+    for _ in range(50):
+        optimizer.zero_grad()
+        F.cross_entropy(model(sw.tensor(BLOBS)), sw.tensor(KINDS)).backward()
+        optimizer.step()
+    found = look(model, BLOBS, KINDS)
+    assert found.verdict == "converged"
+    assert max(f.parts.get("dead", 0.0) for f in found.factors) >= 0.7

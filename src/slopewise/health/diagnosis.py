@@ -38,6 +38,8 @@ FAR = 5.0
 """Outputs drawn by weights of the right size lose about as much as guessing, not five times."""
 LEFT = 0.1
 """Below a tenth of what guessing leaves, there is nothing to complain of at the head."""
+LEARNED = 3.0
+"""How strong a sign has to be in a network that has learned."""
 SIGN = 0.01
 """Being right costs more than guessing by a hundredth of either: no matter of rounding."""
 
@@ -78,6 +80,8 @@ def diagnose(readings: Readings) -> list[Finding]:
             *_check_time(readings, progress)]  # fmt: skip
     rates = _check_rate(readings, progress)
     limit = progress.threshold
+    if not progress.known and is_converged(readings):
+        limit = LEARNED  # as where steps show that it learns
     flow = [f for f in flow if f.strength >= limit]
     if any(f.id == "cut_off" for f in certain):
         flow = []  # what would be told of a gradient that is not there
