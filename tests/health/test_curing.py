@@ -90,8 +90,10 @@ def test_a_vanishing_gradient_is_cured_and_proved() -> None:
     for i in range(6):
         layers += [nn.Linear(2 if i == 0 else 6, 6), nn.Sigmoid()]
     model = nn.Sequential(*layers, nn.Linear(6, 2))
-    found = cure(model, F.cross_entropy, (X, Y), steps=150,
+    said: list[str] = []
+    found = cure(model, F.cross_entropy, (X, Y), steps=150, notify=said.append,
                  optimizer=sw.optim.Adam(model.parameters(), lr=1e-2))  # fmt: skip
+    assert len(said) == len(found.trials) and said[0].startswith("use another activation: 0.9")
     assert found.cured and found.remedies[0] == "activation"
     assert np.mean(found.after) > np.mean(found.before) + 0.1
     proof = next(t for t in found.trials if t.better)

@@ -106,14 +106,9 @@ class Cure(Account):
                       "bound", "better")]  # fmt: skip
             rows: list[list[str]] = []
             for t in self._pick_trials():
-                name = say_in(REMEDY_WORDS, t.remedy, lang)
-                if t.changes[:-1] != t.against:
-                    name = say_in(CURE, "instead", lang, name=name)
-                elif t.against:
-                    name = f"+ {name}"
                 scores = [float(np.mean(t.before)), float(np.mean(t.after)), t.gain, t.bound]
                 better = say_in(CURE, "yes" if t.better else "no", lang)
-                rows.append([name, *map(_spell, scores), better])
+                rows.append([_name_trial(t, lang), *map(_spell, scores), better])
             parts.append(Table(header, rows))
         return parts
 
@@ -151,6 +146,14 @@ class Cure(Account):
             return sheet.finish(say_in(CURE, "picture", lang or self.lang))
 
 
+def _name_trial(trial: Trial, lang: str) -> str:
+    """Return what was tried, and whether on top of what is better already or in its place."""
+    name = say_in(REMEDY_WORDS, trial.remedy, lang)
+    if trial.changes[:-1] != trial.against:
+        return say_in(CURE, "instead", lang, name=name)
+    return f"+ {name}" if trial.against else name
+
+
 def _spell(value: float) -> str:
     return spell(value, 3) if math.isfinite(value) else "-"
 
@@ -169,6 +172,7 @@ def cure(
     confidence: float = CONFIDENCE,
     remedies: Sequence[str] | None = None,
     examination: Examination | None = None,
+    notify: Callable[[str], None] | None = None,
     lang: str = "en",
 ) -> Cure:
     """Try remedies in order until one is better than the untouched model, and return it.
@@ -201,6 +205,8 @@ def cure(
         Which, in this order; those of the findings first and then all others, if not given.
     examination : Examination, optional
         Of this model; made if not given.
+    notify : callable, optional
+        Told of each trial in one line, once it is over: a search takes from seconds to minutes.
     lang : str
         "en" or "ko".
 
@@ -253,7 +259,12 @@ def cure(
             rows = read.split(0)
             rows_seen = (rows.x, rows.y)
             examination = examine(model, loss_fn, rows_seen, optimizer=optimizer, **probing)
-        search = Search(read, steps, seeds, margin, confidence)
+
+        def tell(trial: Trial) -> None:
+            if notify is not None:
+                notify(f"{_name_trial(trial, lang)}: {_spell(float(np.mean(trial.after)))}")
+
+        search = Search(read, steps, seeds, margin, confidence, tell)
         found = search.run(plan, examination, remedies)
         before, after = search.tell_scores()
         return Cure(found, search.trials, before, after, examination, lang)

@@ -8,7 +8,7 @@ above the margin. It is separate from the cure, which reads what it is given and
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -140,9 +140,10 @@ class Search:
     """The trials of one cure."""
 
     def __init__(
-        self, data: Data, steps: int, seeds: int, margin: float, confidence: float
-    ) -> None:
-        self.data, self.steps = data, steps
+        self, data: Data, steps: int, seeds: int, margin: float, confidence: float,
+        notify: Callable[[Trial], None] | None = None,
+    ) -> None:  # fmt: skip
+        self.data, self.steps, self.notify = data, steps, notify
         self.rows = data.split(0)
         self.seeds, self.first = seeds, 1
         if data.held is None:
@@ -316,8 +317,13 @@ class Search:
     def _leave(self, best: Scored, new: Scored) -> None:
         """Note a remedy that the first seeds left out."""
         usual, top = self._expect(best), new.average(self.first)
-        self.trials.append(Trial(new.plan.remedies[-1], new.plan.changes, (usual,), (top,),
-                                 top - usual, math.nan, False, best.plan.changes))  # fmt: skip
+        self._note(Trial(new.plan.remedies[-1], new.plan.changes, (usual,), (top,), top - usual,
+                         math.nan, False, best.plan.changes))  # fmt: skip
+
+    def _note(self, trial: Trial) -> None:
+        self.trials.append(trial)
+        if self.notify is not None:
+            self.notify(trial)
 
     def _compare(
         self, best: Scored, new: Scored, most: int, *, needed: bool = False, race: bool = False
@@ -340,9 +346,9 @@ class Search:
             count += 1
             gain, bound = measure(count)
         better = (bound >= wanted and gain >= least) or (needed and gain > -self.margin)
-        self.trials.append(Trial(new.plan.remedies[-1], new.plan.changes, tuple(best.get(count)),
-                                 tuple(new.get(count)), gain, bound, better,
-                                 best.plan.changes))  # fmt: skip
+        self._note(Trial(new.plan.remedies[-1], new.plan.changes, tuple(best.get(count)),
+                         tuple(new.get(count)), gain, bound, better,
+                         best.plan.changes))  # fmt: skip
         return better
 
     def _make_plain(self, plan: Plan) -> Scored | None:
