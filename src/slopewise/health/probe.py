@@ -21,7 +21,7 @@ from slopewise._core.graph import Node
 from slopewise._transform.gradients import jvp
 from slopewise.errors import SlopewiseError, UsageError
 from slopewise.health.heads import make_trials, name_last
-from slopewise.health.record import Call, Record
+from slopewise.health.record import SETTINGS, Call, Record
 from slopewise.health.slopes import find_known_slope
 from slopewise.tensor import Tensor
 
@@ -319,11 +319,8 @@ def _find_chain_slope(chain: list[Node], x: Any) -> Any:
 
 
 def _read_settings(module: Any) -> dict[str, Any]:
-    names = ("eps", "normalized_shape", "num_groups", "stride", "padding", "padding_mode",
-             "dilation", "kernel_size", "groups",
-             "inplace", "p", "batch_first", "nonlinearity")  # fmt: skip
     own = vars(module)
-    settings = {name: own[name] for name in names if name in own}
+    settings = {name: own[name] for name in SETTINGS if name in own}
     settings["training"] = bool(module.training)
     for name in ("running_mean", "running_var"):
         buffer = getattr(module, name, None)

@@ -12,6 +12,11 @@ from typing import Any
 
 KINDS = ("weights", "activation", "norm", "dropout", "pool", "shape", "recurrent", "block", "add")
 """What a call may be; "block" is what could not be split."""
+SETTINGS = (
+    "eps", "normalized_shape", "num_groups", "stride", "padding", "padding_mode", "dilation",
+    "kernel_size", "groups", "inplace", "p", "batch_first", "nonlinearity",
+)  # fmt: skip
+"""Attributes of a layer that formulas need, by the names that both frameworks give them."""
 
 
 @dataclass

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch  # pyright: ignore[reportMissingImports]  (an optional peer)
 
+from slopewise.health.record import SETTINGS
 from slopewise.health.torch_arrays import read_tensor
 
 KINDS: list[tuple[str, tuple[str, ...]]] = [
@@ -105,11 +106,8 @@ def list_layers(model: Any) -> list[tuple[str, Any]]:
 
 def read_settings(module: Any) -> dict[str, Any]:
     """Return what formulas of a layer need: eps, groups, axes, running statistics."""
-    names = ("eps", "normalized_shape", "num_groups", "stride", "padding", "padding_mode",
-             "dilation", "kernel_size", "groups",
-             "inplace", "p", "batch_first", "nonlinearity")  # fmt: skip
     own = vars(module)
-    settings = {name: own[name] for name in names if name in own}
+    settings = {name: own[name] for name in SETTINGS if name in own}
     settings["training"] = bool(module.training)
     for name in ("running_mean", "running_var"):
         if name in own.get("_buffers", ()) and own["_buffers"][name] is not None:
