@@ -236,3 +236,13 @@ def test_a_training_that_fails_is_one_that_broke_down() -> None:
 def test_a_mistake_of_the_users_own_is_told() -> None:
     with pytest.raises(ShapeError):
         cure(nn.Linear(3, 2), F.cross_entropy, (X, Y), steps=5)
+
+
+def test_two_remedies_that_need_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    scores = {"": [0.5] * 9, "plain": FINE, "standardise": [0.5] * 9, "raise_rate": [0.5] * 9,
+              "standardise raise_rate": FINE}  # fmt: skip
+    named = [name("standardise")]
+    remedies, found, _ = search(monkeypatch, scores, findings=named)
+    assert remedies == ("standardise", "raise_rate")
+    assert found.trials[-1].against == () and found.trials[-1].changes == remedies
+    assert search(monkeypatch, scores)[0] == ()  # nothing speaks for either

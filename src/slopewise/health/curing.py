@@ -149,9 +149,9 @@ class Cure(Account):
 def _name_trial(trial: Trial, lang: str) -> str:
     """Return what was tried, and whether on top of what is better already or in its place."""
     name = say_in(REMEDY_WORDS, trial.remedy, lang)
-    if trial.changes[:-1] != trial.against:
+    if trial.against and trial.changes[:-1] != trial.against:
         return say_in(CURE, "instead", lang, name=name)
-    return f"+ {name}" if trial.against else name
+    return f"+ {name}" if len(trial.changes) > 1 else name
 
 
 def _spell(value: float) -> str:

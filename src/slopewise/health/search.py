@@ -37,6 +37,8 @@ MORE = 3
 """Times as many seeds decide where a gain is unsure."""
 PASSED = 4
 """So many remedies of a race go beyond the first seeds, and as many more where none is better."""
+PAIRED = 3
+"""So many remedies that findings name get another one on top, where none is better alone."""
 CERTAIN = 5.0
 """What a finding of this strength names is not left out by the first seeds."""
 
@@ -181,8 +183,32 @@ class Search:
             best = better
             if self._is_proved(best):
                 self._improve(best, listed)
-                break
+                return self.proved.plan
+        pair = self._try_pairs(listed)
+        if pair is not None and self._is_proved(pair):
+            self._improve(pair, listed)
         return self.proved.plan
+
+    def _try_pairs(self, listed: list[_Listed]) -> Scored | None:
+        """Return a remedy that is better on top of one that findings name, where none is alone.
+
+        Input in the right scale, say, may need other steps than the ones that were taken without.
+        """
+        self.level = 1.0 - (1.0 - self.confidence) / self.others
+        least = self._expect(self.start)
+        for name, finding in [pair for pair in listed if pair[1] is not None][:PAIRED]:
+            for base in self._choose(self.start.plan, name, finding)[:1]:
+                if base.average(self.seeds) < least - self.margin:
+                    continue
+                for remedy, other in listed:
+                    if remedy == name:
+                        continue
+                    for new in self._choose(base.plan, remedy, other, kept=1):
+                        if new.average(self.first) - least < self.margin:
+                            self._leave(self.start, new)
+                        elif self._compare(self.start, new, self.most):
+                            return new
+        return None
 
     def _improve(self, best: Scored, listed: list[_Listed]) -> None:
         """Let the other remedies race on top of what is proved, until that comes far enough.
