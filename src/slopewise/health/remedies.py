@@ -237,8 +237,8 @@ def _path(name: str) -> str:
 
 def _scale_target(plan: Plan, rows: Rows, finding: Finding | None) -> Iterator[Plan]:
     y = np.asarray(rows.y)
-    if y.dtype.kind != "f" or not len(y):
-        return
+    if y.dtype.kind != "f" or not len(y) or np.all((y == 0) | (y == 1)):
+        return  # classes, also as ones and zeros, have the size that losses expect
     mean, deviation = float(y.mean()), float(y.std())
     if not deviation > 0 or (abs(mean) < deviation and 0.5 < deviation < 2):
         return
