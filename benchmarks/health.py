@@ -193,6 +193,16 @@ def check_healthy(job: tuple[int, mutants.Recipe, float]) -> dict[str, Any]:
             "before": told[0], "after": told[1]}  # fmt: skip
 
 
+def check_noise(seed: int) -> bool:
+    """Return whether labels that were drawn by chance are called cured."""
+    random = np.random.default_rng(seed)
+    sw.manual_seed(seed)
+    rows = int(random.choice([40, 200]))
+    x, y = random.normal(size=(rows, 4)).astype(np.float32), random.integers(0, 2, rows)
+    model = sw.nn.Sequential(sw.nn.Linear(4, 8), sw.nn.Tanh(), sw.nn.Linear(8, 2))
+    return cure(model, mutants.loss, (x, y), steps=30).cured
+
+
 def list_mutants(count: int, seed: int, bases: list[float]) -> list[Any]:
     """Draw different mutants."""
     random = np.random.default_rng(seed)
@@ -257,6 +267,7 @@ def main() -> None:
     parser.add_argument("--sampled", action="store_true")
     parser.add_argument("--mutants", type=int, default=320)
     parser.add_argument("--healthy", type=int, default=300)
+    parser.add_argument("--noise", type=int, default=100)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--seed", type=int, default=2)
     parser.add_argument("--even", action="store_true", help="the half thresholds were chosen on")
@@ -266,7 +277,7 @@ def main() -> None:
     parser.add_argument("--out", default="", help="a file for the rows, as JSON lines")
     options = parser.parse_args()
     if options.sampled:
-        options.mutants, options.healthy = 32, 20
+        options.mutants, options.healthy, options.noise = 32, 20, 10
     heal = not options.no_cure
     kept = open(options.out, "a") if options.out else None  # noqa: SIM115
 
@@ -297,9 +308,12 @@ def main() -> None:
             runs += [keep(row)] if row["healthy"] else []
             if len(runs) == options.healthy:
                 break
+        noise = [] if not heal else pool.map(check_noise, range(options.noise))
         pool.terminate()
     for when in ("before", "after"):
         print(f"false alarms on healthy runs, {when} training: {_percent(runs, when)}")
+    if noise:
+        print(f"labels drawn by chance that are called cured: {sum(noise)} of {len(noise)}")
 
 
 if __name__ == "__main__":
