@@ -246,3 +246,14 @@ def test_two_remedies_that_need_each_other(monkeypatch: pytest.MonkeyPatch) -> N
     assert remedies == ("standardise", "raise_rate")
     assert found.trials[-1].against == () and found.trials[-1].changes == remedies
     assert search(monkeypatch, scores)[0] == ()  # nothing speaks for either
+
+
+def test_what_raced_races_again_also_where_rows_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    # With 120 rows the first seeds are all seeds.
+    scores = {"": [0.5] * 12, "plain": [0.99] * 12, "initialisation": [0.8] * 12,
+              "initialisation clipping": [0.9] * 12, "initialisation width": [0.88] * 12,
+              "initialisation clipping width": [0.98] * 12}  # fmt: skip
+    named = [name("initialisation")]
+    remedies, found, _ = search(monkeypatch, scores, rows=120, findings=named)
+    assert found.first == found.seeds
+    assert remedies == ("initialisation", "clipping", "width")

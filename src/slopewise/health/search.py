@@ -85,7 +85,7 @@ class Data:
     def split(self, seed: int) -> Rows:
         """Return the rows of a seed, which holds out another quarter where no rows are given.
 
-        One quarter of a few rows is too few to judge by; three different ones are most of them.
+        One quarter of a few rows is too few to judge by; four different ones are all of them.
         """
         if self.held is not None:
             return Rows(self.x, self.y, *self.held, np.arange(len(self.held[0])))
@@ -236,17 +236,18 @@ class Search:
             passed = [racer for racer in racers if racer[1].average(self.first) >= least]
             for _, new in racers[len(passed) :]:
                 self._leave(best, new)
-            winner = self._race(best, [new for _, new in passed])
+            winner, raced = self._race(best, [new for _, new in passed])
             if winner is None:
                 break
             dropped = [pair for pair in listed if pair[0] in best.plan.remedies]
-            stayed = [pair for pair, new in passed if len(new.scores) > self.first]
+            stayed = [pair for pair, new in passed if any(new is one for one in raced)]
             entered = list({pair[0]: pair for pair in (*stayed, *dropped)}.values())
             best = winner
 
-    def _race(self, best: Scored, passed: list[Scored]) -> Scored | None:
-        """Return the best that is surely better, of the first few where one of them is."""
+    def _race(self, best: Scored, passed: list[Scored]) -> tuple[Scored | None, list[Scored]]:
+        """Return the best that is surely better, of the first few where one is, and those few."""
         winner: Scored | None = None
+        raced: list[Scored] = []
         for start in range(0, len(passed), PASSED):
             few = passed[start : start + PASSED]
             if winner is not None:
@@ -254,11 +255,12 @@ class Search:
                     self._leave(best, new)
                 continue
             few.sort(key=lambda new: new.average(self.seeds), reverse=True)
+            raced += few
             for place, new in enumerate(few):
                 most = self.most if place == 0 else self.seeds
                 if self._compare(best, new, most, race=True) and winner is None:
                     winner = new
-        return winner
+        return winner, raced
 
     def tell_scores(self) -> tuple[list[float], list[float]]:
         """Return the scores of the untouched plan and of the one found, over the same seeds."""
