@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 import math
-import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +24,7 @@ from slopewise.health.arguments import check_count, check_loss, check_optimizer,
 from slopewise.health.examination import Examination
 from slopewise.health.examining import STEPS, examine, gather, read_batches
 from slopewise.health.finding import REMEDIES
+from slopewise.health.framework import Own, find_framework
 from slopewise.health.probe import as_tensor
 from slopewise.health.remedies import Plan, remake
 from slopewise.health.search import Data, Search, Trial
@@ -275,8 +275,7 @@ def cure(
 
 def _require_own(model: Any) -> None:
     """Refuse what cannot be changed: remedies are made of our own layers."""
-    torch = sys.modules.get("torch")
-    if torch is not None and isinstance(model, torch.nn.Module):
+    if not isinstance(find_framework(model, "cure"), Own):
         raise UsageError(
             "cure: this is a module of PyTorch's, whose remedies `examine` names but does not try;"
             " build the same layers with slopewise.nn to have them proved."

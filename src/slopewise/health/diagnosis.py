@@ -19,7 +19,7 @@ from slopewise.health.apportion import share, split, split_nominal
 from slopewise.health.finding import Finding
 from slopewise.health.heads import RANGES
 from slopewise.health.measure import Factor
-from slopewise.health.progress import Progress, judge_progress
+from slopewise.health.progress import STRONG, Progress, judge_progress
 from slopewise.health.readings import Readings
 
 RATIO = 1e3
@@ -38,8 +38,6 @@ FAR = 5.0
 """Outputs drawn by weights of the right size lose about as much as guessing, not five times."""
 LEFT = 0.1
 """Below a tenth of what guessing leaves, there is nothing to complain of at the head."""
-LEARNED = 3.0
-"""How strong a sign has to be in a network that has learned."""
 SIGN = 0.01
 """Being right costs more than guessing by a hundredth of either: no matter of rounding."""
 
@@ -81,7 +79,7 @@ def diagnose(readings: Readings) -> list[Finding]:
     rates = _check_rate(readings, progress)
     limit = progress.threshold
     if not progress.known and is_converged(readings):
-        limit = LEARNED  # as where steps show that it learns
+        limit = STRONG  # as where steps show that it learns
     flow = [f for f in flow if f.strength >= limit]
     if any(f.id == "cut_off" for f in certain):
         flow = []  # what would be told of a gradient that is not there
@@ -395,12 +393,11 @@ def _check_chain(readings: Readings, searching: bool = False) -> list[Finding]:
         if head.metric == "accuracy" and 1 < head.left < math.inf and not sound:
             # A squared error of outputs of size 1 is some times that of guessing as it is.
             logits = math.isfinite(head.sure) and head.sure < head.exact
-            strength = math.log(head.left) / math.log(FAR if logits else SIZE)
+            strength = math.log(head.left) / math.log(SIZE)
             if logits:
                 # Where one class is rare, guessing it costs little; knowing nothing costs more.
                 known = max(head.guess - head.best, math.log(max(2, head.width)))
-                far = max((head.loss - head.best) / known, LEAST)
-                strength = math.log(far) / math.log(FAR)
+                strength = math.log(max((head.loss - head.best) / known, LEAST)) / math.log(FAR)
             layer, letter, cause = _grown(readings.factors)
             shown = {**shown, "left": head.left}
             found.append(Finding("exploding", cause, layer, letter, 100.0, shown, (

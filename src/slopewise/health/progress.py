@@ -15,6 +15,8 @@ from slopewise.health.readings import Readings
 
 HORIZON = 2000
 """Steps that a training is taken to have where its length is not known."""
+STRONG = 3.0
+"""How strong a sign has to be in a network that learns."""
 STEP = 1e-3
 """A step changes healthy weights by about a thousandth of their size."""
 
@@ -68,9 +70,9 @@ class Progress:
         if self.too_low or self.too_high:
             return 1.0  # what is seen of learning has another reason
         if math.isnan(self.lag):
-            return 3.0 if self.reached < 0.3 else 0.4 if self.stuck else 1.0
+            return STRONG if self.reached < 0.3 else 0.4 if self.stuck else 1.0
         if self.lag < 0.1:
-            return 3.0
+            return STRONG
         # Where a plain network learns and this one does not, something keeps it from learning.
         return 0.4 if self.stuck else 0.6 if self.lag > 0.5 else 0.7 if self.lag > 0.15 else 1.0
 

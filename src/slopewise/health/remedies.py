@@ -292,7 +292,7 @@ def _initialise(plan: Plan, rows: Rows, finding: Finding | None) -> Iterator[Pla
     _, record = _probe(plan, rows)
     weights = surgery.find_weights(record)
     gain = surgery.find_gain(surgery.next_activation(record, weights[0])) if weights else 1.0
-    yield replace(plan, draw=_redraw(plan, rows), changes=_say(plan, (
+    yield replace(plan, draw=lambda model: surgery.initialise(model, record), changes=_say(plan, (
         f"for layer in layers: nn.init.orthogonal_(layer.weight, {gain:.3g});"
         " nn.init.zeros_(layer.bias)")))  # fmt: skip
 
