@@ -130,7 +130,7 @@ class Cure(Account):
         from slopewise.drawing.settings import PALETTE
 
         picked = self._pick_trials()
-        with open_sheet(6.4, max(2.4, 0.4 * len(picked) + 1.2), lang or self.lang) as sheet:
+        with open_sheet(9.6, max(2.4, 0.3 * len(picked) + 1.2), lang or self.lang) as sheet:
             axes = sheet.figure.subplots()
             for i, trial in enumerate(picked):
                 scores = [s if math.isfinite(s) else 0.0 for s in trial.after]
@@ -139,8 +139,8 @@ class Cure(Account):
                           color=PALETTE[0 if trial.better else 1])  # fmt: skip
             axes.axvline(float(np.mean([s if math.isfinite(s) else 0.0 for s in self.before])),
                          color="#888888", linewidth=0.8)  # fmt: skip
-            names = [say_in(REMEDY_WORDS, t.remedy, sheet.lang) for t in picked]
-            axes.set_yticks(range(len(picked)), names)
+            names = [_name_trial(trial, sheet.lang) for trial in picked]
+            axes.set_yticks(range(len(picked)), names, fontsize=9)
             axes.invert_yaxis()
             axes.set_xlabel(say_in(CURE, "score", sheet.lang))
             return sheet.finish(say_in(CURE, "picture", lang or self.lang))
