@@ -116,3 +116,23 @@ def test_nothing_is_changed_where_nothing_helps() -> None:
     assert "No remedy" in found.text()
     with pytest.raises(UsageError, match="no remedy 'prayer'"):
         cure(model, F.cross_entropy, (X, Y), remedies=["prayer"])
+
+
+@pytest.mark.parametrize(("kind", "gates"), [(nn.RNN, 1), (nn.GRU, 3), (nn.LSTM, 4)])
+def test_opened_gates_keep_what_was_seen(kind: Any, gates: int) -> None:
+    sw.manual_seed(0)
+    layer = kind(3, 6, batch_first=True)
+    surgery.open_gates(layer, bias=3.0)
+    weight, bias = layer.weight_hh_l0.detach().numpy(), layer.bias_ih_l0.detach().numpy()
+    for rows in np.split(weight, gates):
+        np.testing.assert_allclose(rows @ rows.T, np.eye(6), atol=1e-5)
+    if gates == 1:
+        return
+    assert np.all(bias[6:12] == 3.0) and not np.any(bias[:6] == 3.0)
+    assert np.all(layer.bias_hh_l0.detach().numpy()[6:12] == 0.0)
+    # What comes at the first step is still there after ten of nothing.
+    x = np.zeros((2, 11, 3), np.float32)
+    x[1, 0] = 3.0
+    out = layer(sw.tensor(x))[0].detach().numpy()
+    first, last = (np.linalg.norm(out[1, t] - out[0, t]) for t in (0, -1))
+    assert last > 0.3 * first
